@@ -1,0 +1,90 @@
+"""AdamW: Adam with decoupled weight decay (Loshchilov and Hutter, 2019)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from optimkit.algorithms.adam import Adam
+
+
+class AdamW(Adam):
+    r"""Adam with decoupled weight decay.
+
+    .. math::
+        \theta_t = (1 - \gamma\lambda)\, \theta_{t-1}
+            - \gamma\, \frac{m_t / (1 - \beta_1^t)}{\sqrt{v_t / (1 - \beta_2^t)} + \epsilon}
+
+    with the moments :math:`m, v` of :class:`Adam`, whose rule this is with
+    ``decoupled_weight_decay=True``.
+
+    Parameters
+    ----------
+    params : iterable of arrays, tensors or Parameters; of (name, parameter) pairs; mapping; groups
+        What to optimize, updated in place.
+    lr : float, default 1e-3
+        Learning rate :math:`\gamma \ge 0`, in units of the parameter a step.
+    betas : (float, float), default (0.9, 0.999)
+        Decay rates :math:`\beta_1, \beta_2` in [0, 1) of the two moments.
+    eps : float, default 1e-8
+        :math:`\epsilon \ge 0`, added to the denominator, in units of the gradient.
+    weight_decay : float, default 1e-2
+        Rate :math:`\lambda \ge 0` of the decay; a step shrinks the parameter by
+        :math:`\gamma\lambda`.
+    amsgrad, maximize, foreach, capturable, differentiable, fused : optional
+        As for :class:`Adam`.
+
+    Raises
+    ------
+    ValueError
+        For an option out of its range.
+
+    Notes
+    -----
+    State per parameter: that of :class:`Adam`.
+
+    Differs from the paper: the decay is multiplied by the learning rate, as in torch; the paper
+    multiplies both by a schedule instead and keeps :math:`\lambda` apart from :math:`\gamma`.
+
+    References
+    ----------
+    .. [1] I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", ICLR 2019,
+       arXiv:1711.05101.
+
+    Examples
+    --------
+    >>> import numpy as np, optimkit as ok
+    >>> weights = np.array([1.0, -2.0])
+    >>> ok.AdamW([weights], lr=0.1, weight_decay=0.5).step(grads=[np.zeros(2)])
+    >>> weights  # shrunk by lr * weight_decay
+    array([ 0.95, -1.9 ])
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        super().__init__(
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            foreach=foreach,
+            maximize=maximize,
+            capturable=capturable,
+            differentiable=differentiable,
+            fused=fused,
+            decoupled_weight_decay=True,
+        )

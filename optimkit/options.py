@@ -1,0 +1,57 @@
+"""What an option may be, declared once; an algorithm names these in its ``limits``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Limit = Callable[[Any], bool]
+
+
+def _limit(description: str) -> Callable[[Limit], Limit]:
+    def describe(limit: Limit) -> Limit:
+        limit.__doc__ = description
+        return limit
+
+    return describe
+
+
+@_limit("a number of at least 0")
+def non_negative(value: Any) -> bool:
+    return bool(value >= 0)
+
+
+@_limit("a number above 0")
+def positive(value: Any) -> bool:
+    return bool(value > 0)
+
+
+@_limit("a number in [0, 1)")
+def fraction(value: Any) -> bool:
+    return bool(0 <= value < 1)
+
+
+@_limit("a pair of numbers in [0, 1)")
+def pair_of_fractions(value: Any) -> bool:
+    return len(value) == 2 and all(0 <= beta < 1 for beta in value)
+
+
+@_limit("a finite number")
+def finite(value: Any) -> bool:
+    return math.isfinite(value)
+
+
+def check_limits(algorithm: str, limits: Mapping[str, Limit], options: Mapping[str, Any]) -> None:
+    """Raise the error that names the first option of `options` outside its limit."""
+    for name, limit in limits.items():
+        if name not in options:
+            continue
+        value = options[name]
+        wanted = f"{algorithm}: invalid {name}: {value!r}; it must be {limit.__doc__}"
+        try:
+            allowed = limit(value)
+        except TypeError:
+            raise TypeError(wanted) from None
+        if not allowed:
+            raise ValueError(wanted)

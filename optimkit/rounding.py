@@ -1,0 +1,23 @@
+"""Where torch rounds and the textbook does not say: named here once, used by the rules."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+
+def lerp(start: Any, end: Any, weight: float) -> Any:
+    """``start + weight * (end - start)``, from whichever end is nearer.
+
+    Going from the nearer end keeps the result exact at both ends; it is what ``torch.lerp`` does.
+    """
+    if abs(weight) < 0.5:
+        return start + weight * (end - start)
+    return end - (end - start) * (1 - weight)
+
+
+def float32(number: float) -> float:
+    """Round a Python number to float32, the precision of torch's scalar state."""
+    if abs(number) > 3.5e38:  # struct refuses what rounds to infinity
+        return float(number) * float("inf")
+    return float(struct.unpack("f", struct.pack("f", number))[0])
