@@ -1,0 +1,263 @@
+"""What every scheduler shares: stepping, state, and the order of the two steps."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from functools import cache
+from inspect import signature
+from typing import Any, ClassVar, Protocol
+from weakref import WeakKeyDictionary
+
+Group = dict[str, Any]
+
+
+class OptimizerLike(Protocol):
+    """What a scheduler needs of an optimizer: groups that hold ``"lr"``."""
+
+    @property
+    def param_groups(self) -> list[Group]: ...
+
+
+def check_optimizer(optimizer: object) -> None:
+    """Raise TypeError for an object that has no parameter groups."""
+    if not hasattr(optimizer, "param_groups"):
+        raise TypeError(f"{type(optimizer).__name__} is not an optimizer: it has no param_groups")
+
+
+def write_lr(group: Group, lr: float) -> None:
+    """Set the rate of a group; a tensor that holds it (CUDA graphs) is filled in place."""
+    held = group["lr"]
+    if type(held) is not float and hasattr(held, "fill_"):
+        held.fill_(lr)
+    else:
+        group["lr"] = lr
+
+
+def per_group(name: str, optimizer: OptimizerLike, value: Any) -> list[float]:
+    """One number for each group, from one number or from a list of them."""
+    n_groups = len(optimizer.param_groups)
+    if not isinstance(value, (list, tuple)):
+        return [value] * n_groups
+    if len(value) != n_groups:
+        raise ValueError(f"{name} has {len(value)} values for {n_groups} parameter groups")
+    return list(value)
+
+
+@cache
+def option_names(schedule: Callable[..., float]) -> tuple[str, ...]:
+    """Return the arguments of a schedule that follow ``step`` and ``base_lr``."""
+    return tuple(signature(schedule).parameters)[2:]
+
+
+_hook_counts: WeakKeyDictionary[Any, list[int]] = WeakKeyDictionary()
+
+
+def steps_taken(optimizer: Any) -> int | None:
+    """Return how many steps the optimizer has taken; None if it cannot tell.
+
+    Its own ``step_count`` is read where it has one; else a post-hook counts from the first call.
+    """
+    if hasattr(optimizer, "step_count"):
+        return int(optimizer.step_count)
+    if not hasattr(optimizer, "register_step_post_hook"):
+        return None
+    if optimizer not in _hook_counts:
+        count = _hook_counts[optimizer] = [0]
+
+        def count_step(*_: object) -> None:
+            count[0] += 1
+
+        optimizer.register_step_post_hook(count_step)
+    return _hook_counts[optimizer][0]
+
+
+class LRScheduler:
+    """Base class: subclass it and write ``get_lr``.
+
+    ``get_lr`` returns one learning rate for each parameter group, at ``self.last_epoch``. It may
+    use ``self.base_lrs`` (closed form) or the groups' current rates (chainable form, so that
+    several schedulers can act on one optimizer). A subclass that has both forms may add
+    ``_get_closed_form_lr``, which ``step(epoch)`` then uses.
+
+    Creating a scheduler takes step 0 and so writes the learning rates: create it before loading
+    the optimizer's checkpoint.
+
+    Parameters
+    ----------
+    optimizer : object with ``param_groups``
+        A list of dicts that hold ``"lr"``: an optimkit or torch optimizer, or your own.
+    last_epoch : int, at least -1
+        Last step that was taken. The default, -1, begins; anything else needs
+        ``"initial_lr"`` in each group.
+
+    Attributes
+    ----------
+    schedule : function or None
+        The closed form, a pure function of the step (see `schedules`).
+    base_lrs : list of float
+        Initial learning rate of each group.
+    last_epoch : int
+        Current step.
+
+    Differs from torch: the optimizer's ``step`` is not patched; rates are Python floats, also
+    where the optimizer holds its rate in a tensor (which is then filled in place); a step that
+    raises leaves ``last_epoch`` and the rates as they were.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> class HarmonicLR(LRScheduler):
+    ...     def get_lr(self):
+    ...         return [lr / (1 + self.last_epoch) for lr in self.base_lrs]
+    >>> scheduler = HarmonicLR(SimpleNamespace(param_groups=[{"lr": 1.0}]))
+    >>> scheduler.step()
+    >>> scheduler.get_last_lr()
+    [0.5]
+    """
+
+    schedule: ClassVar[Callable[..., float] | None] = None
+    _not_saved: ClassVar[frozenset[str]] = frozenset({"optimizer", "_steps_at_start"})
+    _is_initial: bool = False
+    _get_lr_called_within_step: bool = False
+
+    def __init__(self, optimizer: OptimizerLike, last_epoch: int = -1) -> None:
+        check_optimizer(optimizer)
+        self.optimizer = optimizer
+        for i, group in enumerate(optimizer.param_groups):
+            if last_epoch == -1:
+                group.setdefault("initial_lr", float(group["lr"]))
+            elif "initial_lr" not in group:
+                raise KeyError(
+                    f"param_groups[{i}] has no 'initial_lr', which last_epoch={last_epoch} needs: "
+                    "load the optimizer's checkpoint first, or begin with last_epoch=-1"
+                )
+        self.base_lrs = [float(group["initial_lr"]) for group in optimizer.param_groups]
+        self.last_epoch = last_epoch
+        self._steps_at_start = steps_taken(optimizer)
+        self._initial_step()
+
+    def get_last_lr(self) -> list[float]:
+        """Return the learning rates that the last step set, one for each group."""
+        return self._last_lr
+
+    def get_lr(self) -> list[float]:
+        """Compute the learning rates of the current step; to look at them use `get_last_lr`."""
+        if not self._get_lr_called_within_step:
+            warnings.warn(
+                "get_lr() computes a step anew; get_last_lr() returns the current learning rates",
+                UserWarning,
+                stacklevel=2,
+            )
+        return self._next_lrs()
+
+    def lr_at(self, step: int) -> list[float]:
+        """Return the closed form at ``step`` for each group, changing nothing.
+
+        Raises NotImplementedError where there is none: composites, `ReduceLROnPlateau` and
+        subclasses that set no ``schedule``.
+        """
+        if self.schedule is None:
+            raise NotImplementedError(f"{type(self).__name__} has no closed form")
+        lrs = enumerate(self.base_lrs)
+        return [self.schedule(step, lr, **self._options(i)) for i, lr in lrs]
+
+    def step(self, epoch: int | None = None) -> None:
+        """Move to the next step; call it after the optimizer's.
+
+        Parameters
+        ----------
+        epoch : int, optional
+            Deprecated, as in torch: the step to jump to, by the closed form where there is one.
+        """
+        if self._step_count == 1:
+            self._check_order()
+        self._step_count += 1
+        if epoch is not None:
+            self._warn_epoch()
+        self._update_lr(epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything but the optimizer, under torch's keys; lists and dicts are copied."""
+        return {
+            key: value.copy() if isinstance(value, (list, dict)) else value
+            for key, value in self.__dict__.items()
+            if key not in self._not_saved
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over a state from `state_dict`, this library's or torch's; it is not changed."""
+        for key, value in state_dict.items():
+            if key not in self._not_saved:
+                self.__dict__[key] = value.copy() if isinstance(value, (list, dict)) else value
+
+    def _options(self, group: int) -> dict[str, Any]:
+        """Return the arguments of ``schedule`` for a group: attributes of the same names."""
+        return {name: getattr(self, name) for name in option_names(self.schedule)}
+
+    def _next_lrs(self) -> list[float]:
+        raise NotImplementedError(f"{type(self).__name__} must define get_lr()")
+
+    def _scaled(self, ratio: float) -> list[float]:
+        """Return the current learning rates times a number."""
+        return [float(group["lr"]) * ratio for group in self.optimizer.param_groups]
+
+    def _update_lr(self, epoch: int | None = None) -> None:
+        before = self.last_epoch
+        self._get_lr_called_within_step = True
+        try:
+            if epoch is None:
+                self.last_epoch = before + 1
+                lrs = self.get_lr()
+            else:
+                self.last_epoch = epoch
+                lrs = getattr(self, "_get_closed_form_lr", self.get_lr)()
+            self._write(lrs)
+        except BaseException:
+            self.last_epoch = before
+            raise
+        finally:
+            self._get_lr_called_within_step = False
+
+    def _write(self, lrs: Sequence[float]) -> None:
+        groups = self.optimizer.param_groups
+        if len(lrs) != len(groups):
+            raise ValueError(
+                f"{type(self).__name__} has {len(lrs)} learning rates for {len(groups)} parameter "
+                "groups; it does not follow groups that are added after it was created"
+            )
+        for group, lr in zip(groups, lrs, strict=True):
+            write_lr(group, lr)
+        self._last_lr = [float(group["lr"]) for group in groups]
+
+    def _initial_step(self) -> None:
+        self._step_count = 0
+        self._is_initial = True
+        try:
+            self.step()
+        finally:
+            self._is_initial = False
+
+    def _begin(self) -> None:
+        """Take step 0 again, scaling the current learning rates."""
+        self.last_epoch = -1
+        self._initial_step()
+
+    def _begin_phase(self) -> None:
+        """Take step 0 at a milestone of a `SequentialLR`, from the initial learning rates."""
+        self._update_lr(0)
+
+    def _check_order(self) -> None:
+        steps = steps_taken(self.optimizer)
+        if steps is not None and steps == self._steps_at_start:
+            warnings.warn(
+                "lr_scheduler.step() was called before optimizer.step(), so the first learning "
+                "rate of the schedule is skipped; call optimizer.step() first",
+                UserWarning,
+                stacklevel=3,
+            )
+
+    def _warn_epoch(self) -> None:
+        warnings.warn(
+            "step(epoch) is deprecated: call step() without an argument, once for each step",
+            UserWarning,
+            stacklevel=3,
+        )
