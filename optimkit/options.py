@@ -32,9 +32,19 @@ def fraction(value: Any) -> bool:
     return bool(0 <= value < 1)
 
 
+@_limit("a number in [0, 1]")
+def closed_fraction(value: Any) -> bool:
+    return bool(0 <= value <= 1)
+
+
 @_limit("a pair of numbers in [0, 1)")
 def pair_of_fractions(value: Any) -> bool:
     return len(value) == 2 and all(0 <= beta < 1 for beta in value)
+
+
+@_limit("a pair of numbers, the first in (0, 1), the second above 1")
+def around_one(value: Any) -> bool:
+    return len(value) == 2 and bool(0 < value[0] < 1 < value[1])
 
 
 @_limit("a finite number")

@@ -6,14 +6,17 @@ import struct
 from typing import Any
 
 
-def lerp(start: Any, end: Any, weight: float) -> Any:
+def lerp(start: Any, end: Any, weight: float, xp: Any = None) -> Any:
     """``start + weight * (end - start)``, from whichever end is nearer.
 
     Going from the nearer end keeps the result exact at both ends; it is what ``torch.lerp`` does.
+    It takes 1 from the weight in the arrays' dtype, for which `xp` is needed: without it,
+    float32 is another number in the last bits for weights like 0.9.
     """
     if abs(weight) < 0.5:
         return start + weight * (end - start)
-    return end - (end - start) * (1 - weight)
+    rest = weight - 1 if xp is None else xp.full_like(end, weight) - 1
+    return end + rest * (end - start)
 
 
 def float32(number: float) -> float:
