@@ -1,0 +1,125 @@
+"""Adagrad: adaptive subgradient methods (Duchi, Hazan and Singer, 2011)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from optimkit.optimizer import Optimizer
+from optimkit.options import non_negative
+
+
+class Adagrad(Optimizer):
+    r"""Adagrad: a learning rate per element that falls with the gradients it has seen.
+
+    .. math::
+        s_t &= s_{t-1} + g_t^2 \\
+        \theta_t &= \theta_{t-1} - \frac{\gamma}{1 + (t - 1)\, \delta}\,
+            \frac{g_t}{\sqrt{s_t} + \epsilon}
+
+    Parameters
+    ----------
+    params : iterable of arrays, tensors or Parameters; of (name, parameter) pairs; mapping; groups
+        What to optimize, updated in place.
+    lr : float, default 1e-2
+        Learning rate :math:`\gamma \ge 0`, in units of the parameter a step.
+    lr_decay : float, default 0
+        Decay :math:`\delta \ge 0` of the learning rate with the step.
+    weight_decay : float, default 0
+        L2 penalty :math:`\lambda \ge 0`, added to the gradient.
+    initial_accumulator_value : float, default 0
+        :math:`s_0 \ge 0`, what the sum of squares starts from.
+    eps : float, default 1e-10
+        :math:`\epsilon \ge 0`, added to the denominator, in units of the gradient.
+    maximize : bool, default False
+        Ascend instead of descend.
+    foreach, differentiable : optional
+        Accepted so that torch calls can be moved over. ``foreach`` chooses nothing here;
+        ``differentiable=True`` is refused.
+    fused : bool or None, default None
+        None: the fastest engine that can run a parameter; True: a fused engine or an error;
+        False: the eager reference.
+
+    Raises
+    ------
+    ValueError
+        For an option out of its range.
+
+    Notes
+    -----
+    State per parameter: ``step`` (a count) and ``sum`` :math:`s`, the sum of the squared gradients,
+    of the parameter's shape and dtype.
+
+    Differs from the paper: this is its diagonal form without projection, and the decay of the
+    learning rate is an addition. A group's own `initial_accumulator_value` counts for its
+    parameters, which torch starts from the value given to the constructor.
+
+    References
+    ----------
+    .. [1] J. Duchi, E. Hazan, Y. Singer, "Adaptive subgradient methods for online learning and
+       stochastic optimization", Journal of Machine Learning Research 12 (2011).
+
+    Examples
+    --------
+    >>> import numpy as np, optimkit as ok
+    >>> weights = np.array([1.0, -2.0])
+    >>> optimizer = ok.Adagrad([weights], lr=1.0)
+    >>> for _ in range(100):
+    ...     optimizer.step(grads=[2 * weights])  # the gradient of the sum of squares
+    >>> bool(np.abs(weights).max() < 0.01)
+    True
+    """
+
+    limits = {
+        "lr": non_negative,
+        "lr_decay": non_negative,
+        "weight_decay": non_negative,
+        "initial_accumulator_value": non_negative,
+        "eps": non_negative,
+    }
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-2,
+        lr_decay: float = 0,
+        weight_decay: float = 0,
+        initial_accumulator_value: float = 0,
+        eps: float = 1e-10,
+        foreach: bool | None = None,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        options = dict(
+            lr=lr,
+            lr_decay=lr_decay,
+            weight_decay=weight_decay,
+            initial_accumulator_value=initial_accumulator_value,
+            eps=eps,
+            foreach=foreach,
+            maximize=maximize,
+            differentiable=differentiable,
+            fused=fused,
+        )
+        super().__init__(params, options)
+
+    @staticmethod
+    def init(xp: Any, param: Any, hyper: Any) -> dict[str, Any]:
+        return {"sum": xp.full_like(param, hyper.initial_accumulator_value)}
+
+    @staticmethod
+    def update(
+        xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int
+    ) -> tuple[Any, dict[str, Any]]:
+        if hyper.maximize:
+            grad = -grad
+        # g = g + λ θ
+        if hyper.weight_decay != 0:
+            grad = grad + hyper.weight_decay * param
+        # s = s + g²
+        s = state["sum"] + grad * grad
+        # γ_t = γ / (1 + (t - 1) δ)
+        lr = hyper.lr / (1 + (step - 1) * hyper.lr_decay)
+        # θ = θ - γ_t g / (sqrt(s) + ε)
+        return param + (-lr * grad) / (xp.sqrt(s) + hyper.eps), {"sum": s}
