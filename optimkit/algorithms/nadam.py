@@ -57,9 +57,8 @@ class NAdam(Optimizer):
     State per parameter: ``step`` (a count), ``mu_product`` :math:`\prod_i \mu_i` (a number),
     ``exp_avg`` :math:`m` and ``exp_avg_sq`` :math:`v`, both of the parameter's shape and dtype.
 
-    Differs from the paper: its mean decays with :math:`\mu_t`, this one with :math:`\beta_1`, and
-    :math:`0.96` is a constant of the schedule. As in torch, ``mu_product`` has float32 precision
-    whatever the parameter's dtype.
+    Differs from the paper: its mean decays with :math:`\mu_t`, this one with :math:`\beta_1`, as in
+    torch. As there too, ``mu_product`` has float32 precision whatever the parameter's dtype.
 
     References
     ----------
