@@ -1,0 +1,136 @@
+"""What an adapter must tell of the arrays of one library."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple
+
+
+class Layout(NamedTuple):
+    """How an array lies in memory, complex numbers counted as two reals."""
+
+    dtype: str
+    device: str
+    size: int
+    dense: bool
+
+
+class Adapter(ABC):
+    """The arrays of one library.
+
+    A *view* is an Array API array on the memory of the user's array, with a trailing axis of length
+    2 in place of complex numbers. Views are made and thrown away; only `write` is sure to reach the
+    user's array.
+    """
+
+    @abstractmethod
+    def owns(self, x: Any) -> bool:
+        """Whether `x` is an array of this library, of a kind that can be updated in place."""
+
+    @abstractmethod
+    def check_parameter(self, x: Any) -> None:
+        """Raise the error that says why `x` cannot be optimized, if it cannot."""
+
+    @abstractmethod
+    def signature(self, x: Any) -> Hashable:
+        """Everything that must be the same for two arrays to be walked through side by side."""
+
+    def signatures(self, arrays: Sequence[Any]) -> list[Hashable]:
+        signature = self.signature
+        return [signature(x) for x in arrays]
+
+    @abstractmethod
+    def layout(self, x: Any) -> Layout:
+        """Describe the memory of `x`."""
+
+    @abstractmethod
+    def addresses(self, arrays: Sequence[Any]) -> list[int]:
+        """Where each array begins, as a number; 0 where that cannot be known."""
+
+    @abstractmethod
+    def extent(self, x: Any) -> tuple[int, int]:
+        """First address of `x` and the address after its last; (0, 0) where unknown."""
+
+    def share_memory(self, x: Any, y: Any) -> bool:
+        """Whether an element of `x` is an element of `y`, given that their extents overlap."""
+        return True
+
+    @abstractmethod
+    def describe(self, x: Any) -> tuple[tuple[int, ...], str, str]:
+        """Shape, dtype and device of `x`, as a person names them."""
+
+    @abstractmethod
+    def view(self, x: Any) -> Any:
+        """Return the view of `x`."""
+
+    @abstractmethod
+    def wrap(self, view: Any, like: Any) -> Any:
+        """Return an array of the user's kind on a view's memory, complex if that fits `like`."""
+
+    def write(self, x: Any, view: Any, value: Any) -> None:
+        """Make `value` the content of `x`, whose view is `view`."""
+        view[...] = value
+
+    @abstractmethod
+    def convert(self, value: Any, like: Any) -> Any:
+        """Copy `value`, an array of any library, to the kind, dtype and device of `like`."""
+
+    def as_gradient(self, grad: Any) -> Any:
+        """Return `grad` as an array of this library where that is meant."""
+        return grad
+
+    def check_gradient(self, grad: Any) -> None:
+        """Raise the error that says why `grad` cannot be read, if it cannot."""
+
+    def namespace(self, view: Any) -> Any:
+        """Return the Array API namespace of a view."""
+        import array_api_compat
+
+        return array_api_compat.array_namespace(view)
+
+    def evaluating(self) -> AbstractContextManager[Any]:
+        """Return the context in which a user's closure runs."""
+        return nullcontext()
+
+    def zero_gradient(self, param: Any) -> None:
+        """Set ``param.grad``, an array of this library, to zero in place."""
+        param.grad[...] = 0
+
+    def scalar(self, number: float) -> Any:
+        """Return what torch would keep in a checkpoint for a number of the state."""
+        return number
+
+    def running_on(self, x: Any) -> AbstractContextManager[Any]:
+        """Return the context (device, stream) in which work on `x` must be launched."""
+        return nullcontext()
+
+    def touched(self, arrays: Sequence[Any]) -> None:
+        """Tell the library that these arrays have new content."""
+
+
+def is_dense(shape: Sequence[int], strides: Sequence[int], itemsize: int) -> bool:
+    """Whether the elements fill one stretch of memory without gaps, in any order of the axes."""
+    if 0 in shape:
+        return True
+    expected = itemsize
+    for stride, length in sorted(zip(strides, shape, strict=True)):
+        if length > 1:
+            if stride != expected:
+                return False
+            expected *= length
+    return True
+
+
+def overlaps_itself(shape: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether two indices reach the same element (an expanded array)."""
+    if 0 in shape:
+        return False
+    reach = 0
+    for stride, length in sorted((abs(s), n) for s, n in zip(strides, shape, strict=True)):
+        if length > 1:
+            if stride <= reach:
+                return True
+            reach += stride * (length - 1)
+    return False

@@ -1,0 +1,70 @@
+"""CuPy arrays: the view is the array itself, on the device it lives on."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import cupy as cp
+import numpy as np
+
+from optimkit.backends.adapters.base import Adapter, Layout, is_dense, overlaps_itself
+
+
+class CuPyAdapter(Adapter):
+    def owns(self, x: Any) -> bool:
+        return isinstance(x, cp.ndarray)
+
+    def check_parameter(self, x: Any) -> None:
+        if x.dtype.kind not in "fc":
+            raise TypeError(f"its dtype is {x.dtype}; a real or complex floating dtype is needed")
+        if overlaps_itself(x.shape, x.strides):
+            raise ValueError("its elements overlap (a broadcast array?); a copy is needed")
+
+    def signature(self, x: Any) -> Hashable:
+        return x.dtype, x.shape, x.strides, x.device.id
+
+    def layout(self, x: Any) -> Layout:
+        real = x.dtype.type(0).real.dtype if x.dtype.kind == "c" else x.dtype
+        dense = is_dense(x.shape, x.strides, x.itemsize)
+        size = x.size * (x.itemsize // real.itemsize)
+        return Layout(real.name, f"cuda:{x.device.id}", size, dense)
+
+    def addresses(self, arrays: Sequence[Any]) -> list[int]:
+        return [x.data.ptr for x in arrays]
+
+    def extent(self, x: Any) -> tuple[int, int]:
+        if x.size == 0:
+            return 0, 0
+        reach = [(n - 1) * s for n, s in zip(x.shape, x.strides, strict=True)]
+        start: int = x.data.ptr
+        low, high = (sum(part) for part in ((min(r, 0) for r in reach), (max(r, 0) for r in reach)))
+        return start + low, start + high + x.itemsize
+
+    def describe(self, x: Any) -> tuple[tuple[int, ...], str, str]:
+        return x.shape, str(x.dtype), f"cuda:{x.device.id}"
+
+    def view(self, x: Any) -> Any:
+        return x if x.dtype.kind != "c" else x[..., None].view(x.dtype.type(0).real.dtype)
+
+    def wrap(self, view: Any, like: Any) -> Any:
+        if like.dtype.kind != "c" or view.shape != (*like.shape, 2):
+            return view
+        return view.view(like.dtype)[..., 0]
+
+    def convert(self, value: Any, like: Any) -> Any:
+        if hasattr(value, "detach"):  # torch, on whatever device
+            value = value.detach().cpu().numpy()
+        with self.running_on(like):
+            return cp.array(value, like.dtype, order="K")
+
+    def as_gradient(self, grad: Any) -> Any:
+        return cp.asarray(grad) if isinstance(grad, np.generic) else grad
+
+    def running_on(self, x: Any) -> AbstractContextManager[Any]:
+        device: AbstractContextManager[Any] = x.device
+        return device
+
+
+ADAPTER = CuPyAdapter()

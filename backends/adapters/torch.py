@@ -1,0 +1,150 @@
+"""torch tensors: CPU ones through NumPy, CUDA ones through CuPy, others in torch's own namespace."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+from optimkit.backends.adapters.base import Adapter, Layout, is_dense, overlaps_itself
+
+NUMPY_DTYPES = (torch.float32, torch.float64, torch.float16)
+REAL = {torch.complex64: torch.float32, torch.complex128: torch.float64}
+
+
+@cache
+def _module(name: str) -> ModuleType | None:
+    """Import an optional module once."""
+    from importlib import import_module
+
+    try:
+        return import_module(name)
+    except ImportError:
+        return None
+
+
+class TorchAdapter(Adapter):
+    def owns(self, x: Any) -> bool:
+        return isinstance(x, torch.Tensor)
+
+    def check_parameter(self, x: Any) -> None:
+        if x.layout is not torch.strided:
+            raise TypeError(f"its layout is {x.layout}; only its gradient may be sparse")
+        if not (x.is_floating_point() or x.is_complex()):
+            raise TypeError(f"its dtype is {x.dtype}; a real or complex floating dtype is needed")
+        if not (x.is_leaf or x.retains_grad):
+            raise ValueError("can't optimize a non-leaf Tensor; pass the leaf it is made from")
+        if x.is_neg() or x.is_conj():
+            raise ValueError("it is a lazily negated or conjugated view; resolve it first")
+        if x.numel() and (x.device.type == "meta" or x.data_ptr() == 0):
+            raise TypeError("it has no memory of its own (a meta, fake or wrapper tensor)")
+        if overlaps_itself(x.shape, x.stride()):
+            raise ValueError("its elements overlap (an expanded tensor?); clone it")
+
+    def signature(self, x: Any) -> Hashable:
+        return x.dtype, x.shape, x.stride(), x.device, x.is_neg()
+
+    def layout(self, x: Any) -> Layout:
+        dtype = REAL.get(x.dtype, x.dtype)
+        plain = not (x.is_neg() or x.is_conj())
+        dense = plain and is_dense(x.shape, x.stride(), 1)
+        parts = 2 if x.is_complex() else 1
+        return Layout(str(dtype).removeprefix("torch."), str(x.device), x.numel() * parts, dense)
+
+    def addresses(self, arrays: Sequence[Any]) -> list[int]:
+        return [x.data_ptr() for x in arrays]
+
+    def extent(self, x: Any) -> tuple[int, int]:
+        if x.numel() == 0:
+            return 0, 0
+        last = sum((n - 1) * s for n, s in zip(x.shape, x.stride(), strict=True))
+        start: int = x.data_ptr()
+        return start, start + (last + 1) * x.element_size()
+
+    def share_memory(self, x: Any, y: Any) -> bool:
+        if x.device.type == "cpu" and y.device.type == "cpu":
+            return np.shares_memory(self.view(x), self.view(y))
+        return bool(x.device == y.device)
+
+    def describe(self, x: Any) -> tuple[tuple[int, ...], str, str]:
+        return tuple(x.shape), str(x.dtype).removeprefix("torch."), str(x.device)
+
+    def view(self, x: Any) -> Any:
+        x = x.detach()
+        if x.is_complex():
+            x = torch.view_as_real(x.resolve_conj())
+        x = x.resolve_neg()
+        if x.device.type == "cpu":
+            if x.dtype in NUMPY_DTYPES:
+                return x.numpy()
+            ml_dtypes = _module("ml_dtypes")
+            if x.dtype == torch.bfloat16 and ml_dtypes is not None:
+                return x.view(torch.uint16).numpy().view(ml_dtypes.bfloat16)
+        elif x.device.type == "cuda" and x.dtype in NUMPY_DTYPES:
+            cupy = _module("cupy")
+            if cupy is not None:
+                return cupy.from_dlpack(x)
+        return x
+
+    def wrap(self, view: Any, like: Any) -> Any:
+        if isinstance(view, torch.Tensor):
+            x = view
+        elif not isinstance(view, np.ndarray):
+            x = torch.from_dlpack(view)
+        elif view.dtype.name == "bfloat16":
+            x = torch.from_numpy(view.view(np.uint16)).view(torch.bfloat16)
+        else:
+            x = torch.from_numpy(view)
+        return torch.view_as_complex(x) if _pairs(x, like) else x
+
+    def convert(self, value: Any, like: Any) -> Any:
+        if not isinstance(value, torch.Tensor):
+            if hasattr(value, "get"):  # CuPy
+                value = value.get()
+            value = torch.from_numpy(np.array(value, order="K"))
+        return value.detach().to(like.device, like.dtype, copy=True)
+
+    def check_gradient(self, grad: Any) -> None:
+        if grad.layout is not torch.strided:
+            raise RuntimeError("its gradient is sparse, which this optimizer does not support")
+        if grad.numel() and (grad.device.type == "meta" or grad.data_ptr() == 0):
+            raise TypeError("its gradient has no memory of its own (a meta or fake tensor)")
+
+    def evaluating(self) -> AbstractContextManager[Any]:
+        return torch.enable_grad()
+
+    def zero_gradient(self, param: Any) -> None:
+        param.grad = param.grad.detach()
+        param.grad.zero_()
+
+    def scalar(self, number: float) -> Any:
+        return torch.tensor(number, dtype=torch.float32)
+
+    def touched(self, arrays: Sequence[Any]) -> None:
+        torch.autograd.graph.increment_version(arrays)
+
+    def running_on(self, x: Any) -> AbstractContextManager[Any]:
+        cupy = _module("cupy") if x.device.type == "cuda" else None
+        if cupy is None:
+            return super().running_on(x)
+        stream = torch.cuda.current_stream(x.device)
+        if hasattr(cupy.cuda.Stream, "from_external"):
+            external = cupy.cuda.Stream.from_external(stream)
+        else:
+            external = cupy.cuda.ExternalStream(stream.cuda_stream, x.device.index)
+        with ExitStack() as stack:
+            stack.enter_context(cupy.cuda.Device(x.device.index))
+            stack.enter_context(external)
+            return stack.pop_all()
+
+
+def _pairs(x: Any, like: Any) -> bool:
+    return bool(like.is_complex()) and x.shape == (*like.shape, 2)
+
+
+ADAPTER = TorchAdapter()

@@ -1,0 +1,222 @@
+"""Parameters that take one step together, and what is kept of them between steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import is_, itemgetter
+from typing import Any
+
+import numpy as np
+
+from optimkit.backends.adapters import Adapter, Layout, adapter_of
+
+Addresses = np.ndarray[Any, np.dtype[np.int64]]
+
+
+class Memory:
+    """The memory of all parameters of an optimizer, in order of address."""
+
+    def __init__(self, extents: Sequence[tuple[int, int]]) -> None:
+        table = np.array(sorted(extents), np.int64).reshape(-1, 2)
+        self.starts = table[:, 0]
+        self.ends = np.maximum.accumulate(table[:, 1]) if len(table) else table[:, 1]
+
+    def overlaps(self, starts: Addresses, ends: Addresses) -> np.ndarray[Any, np.dtype[np.bool]]:
+        """For each stretch of memory, whether a parameter may have a byte in it."""
+        if not len(self.starts):
+            return np.zeros(len(starts), bool)
+        before = np.searchsorted(self.starts, ends)
+        return (before > 0) & (self.ends[before - 1] > starts)
+
+
+class Bucket:
+    """Parameters of one group with the same dtype, device, step count and scalar state.
+
+    Attributes
+    ----------
+    indices : list of int
+        Places of the parameters in their group.
+    arrays, grads : list
+        The user's arrays.
+    states : list of dict
+        The state of each parameter, the very dicts of the optimizer.
+    names : tuple of str
+        State that is an array.
+    scalars : dict
+        State that is a number, the same for all parameters of the bucket.
+    step : int
+        The 1-based count of the step to come.
+    layouts : list of Layout
+    fusable : bool
+        Whether each parameter, gradient and state array lie alike in memory, without gaps.
+    grad_addresses : array of int64
+    fresh : bool
+        Whether the optimizer may not know the states yet.
+    cache : dict
+        For the engines: valid as long as the bucket is.
+    """
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        indices: list[int],
+        arrays: list[Any],
+        grads: list[Any],
+        states: list[dict[str, Any]],
+        memory: Memory,
+    ) -> None:
+        self.adapter, self.indices = adapter, indices
+        self.arrays, self.states, self.memory = arrays, states, memory
+        first = states[0]
+        self.names = tuple(k for k, v in first.items() if k != "step" and is_array(v))
+        self.scalars = {k: v for k, v in first.items() if k != "step" and not is_array(v)}
+        self.step: int = first.get("step", 0) + 1
+        self._columns = {name: [state[name] for state in states] for name in self.names}
+        self._keys = len(first)
+        self.layouts: list[Layout] = [adapter.layout(x) for x in arrays]
+        self._signatures = adapter.signatures(arrays)
+        self._addresses = adapter.addresses(arrays)
+        self._grad_signatures = adapter.signatures(grads)
+        self._reach = np.array(
+            [
+                (low - address, high - address) if high else (0, 0)
+                for address, (low, high) in zip(
+                    adapter.addresses(grads), map(adapter.extent, grads), strict=True
+                )
+            ],
+            np.int64,
+        )
+        self._take(grads)
+        self.fusable = all(layout.dense for layout in self.layouts) and all(
+            _lie_alike(adapter, x, other)
+            for column in (grads, *self._columns.values())
+            for x, other in zip(arrays, column, strict=True)
+        )
+        self.fresh = True
+        self.cache: dict[Any, Any] = {}
+
+    def _take(self, grads: list[Any]) -> None:
+        """Keep the gradients, copying those that lie in memory the step will overwrite."""
+        self.grads = grads
+        self.grad_addresses = np.array(self.adapter.addresses(grads), np.int64)
+        endangered = self.memory.overlaps(
+            self.grad_addresses + self._reach[:, 0], self.grad_addresses + self._reach[:, 1]
+        )
+        if endangered.any():
+            convert = self.adapter.convert
+            self.grads = [
+                convert(x, x) if copy else x for x, copy in zip(grads, endangered, strict=True)
+            ]
+            self.grad_addresses = np.array(self.adapter.addresses(self.grads), np.int64)
+
+    @property
+    def dtype(self) -> str:
+        return self.layouts[0].dtype
+
+    @property
+    def device(self) -> str:
+        return self.layouts[0].device
+
+    def column(self, name: str) -> list[Any]:
+        """The user's arrays that the input `name` of a program stands for."""
+        if name == "param":
+            return self.arrays
+        return self.grads if name == "grad" else self._columns[name]
+
+    def renew(self, arrays: list[Any], grads: list[Any]) -> bool:
+        """Take the next step's gradients; False if anything else has changed."""
+        adapter, states = self.adapter, self.states
+        if not (
+            len(arrays) == len(self.arrays)
+            and all(map(is_, arrays, self.arrays))
+            and adapter.signatures(grads) == self._grad_signatures
+            and adapter.addresses(arrays) == self._addresses
+            and adapter.signatures(arrays) == self._signatures
+        ):
+            return False
+        try:
+            for name, column in self._columns.items():
+                if not all(map(is_, map(itemgetter(name), states), column)):
+                    return False
+            scalars = {name: _common(states, name) for name in self.scalars}
+            step = _common(states, "step") + 1 if "step" in states[0] else self.step
+        except (KeyError, ValueError):
+            return False
+        if any(len(state) != self._keys for state in states):
+            return False
+        self.scalars, self.step = scalars, step
+        self._take(grads)
+        return True
+
+
+def is_array(value: Any) -> bool:
+    return hasattr(value, "__array_namespace__") or hasattr(value, "shape")
+
+
+def _common(states: Sequence[dict[str, Any]], name: str) -> Any:
+    values = set(map(itemgetter(name), states))
+    if len(values) != 1:
+        raise ValueError(name)
+    return values.pop()
+
+
+def buckets(
+    indices: list[int],
+    arrays: list[Any],
+    grads: list[Any],
+    states: list[dict[str, Any]],
+    memory: Memory,
+) -> list[Bucket]:
+    """Sort parameters into buckets, in the order of their first members."""
+    members: dict[Any, list[int]] = {}
+    for i, (array, grad, state) in enumerate(zip(arrays, grads, states, strict=True)):
+        adapter = adapter_of(array)
+        layout = adapter.layout(array)
+        fusable = layout.dense and _lie_alike(adapter, array, grad)
+        numbers = ((k, v) for k, v in state.items() if not is_array(v))
+        key = (adapter, layout.dtype, layout.device, fusable, tuple(state), *numbers)
+        members.setdefault(key, []).append(i)
+
+    def pick(column: list[Any], chosen: list[int]) -> list[Any]:
+        return [column[i] for i in chosen]
+
+    return [
+        Bucket(key[0], *(pick(c, chosen) for c in (indices, arrays, grads, states)), memory)
+        for key, chosen in members.items()
+    ]
+
+
+def check_gradient(adapter: Adapter, array: Any, grad: Any) -> Any:
+    """Return `grad` as an array like `array`, or raise the error that says why it is none."""
+    grad = adapter.as_gradient(grad)
+    if not adapter.owns(grad):
+        raise TypeError(
+            f"its gradient is a {type(grad).__module__}.{type(grad).__qualname__}; "
+            f"a {type(array).__module__}.{type(array).__qualname__} is needed"
+        )
+    shape, dtype, device = adapter.describe(array)
+    grad_shape, grad_dtype, grad_device = adapter.describe(grad)
+    if grad_shape != shape:
+        raise ValueError(f"its gradient has shape {grad_shape}; {shape} is needed")
+    if grad_dtype != dtype:
+        raise TypeError(f"its gradient has dtype {grad_dtype}; {dtype} is needed")
+    if grad_device != device:
+        raise RuntimeError(f"its gradient is on {grad_device}; {device} is needed")
+    adapter.check_gradient(grad)
+    return grad
+
+
+def _lie_alike(adapter: Adapter, x: Any, other: Any) -> bool:
+    """Whether the elements of two arrays come in the same order in memory, without gaps."""
+    if adapter.signature(x) == adapter.signature(other):
+        return True
+    (shape, dtype, device), described = adapter.describe(x), adapter.describe(other)
+    if (shape, dtype, device) != described or not adapter.layout(other).dense:
+        return False
+    return _order(x) == _order(other)
+
+
+def _order(x: Any) -> list[int]:
+    """Strides of the axes that have any length to speak of."""
+    strides = x.stride() if callable(getattr(x, "stride", None)) else x.strides
+    return [s for s, n in zip(strides, x.shape, strict=True) if n > 1]

@@ -1,0 +1,129 @@
+"""The engines, fastest first, and the choice between them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from importlib import import_module
+from typing import Any
+
+from optimkit.backends.bucket import Bucket
+from optimkit.backends.engines.base import Engine, Job
+from optimkit.backends.trace import NotTraceable, trace
+
+__all__ = ["available_engines", "prepare", "use_engine"]
+
+FUSED = ("numba", "blocked")
+NAMES = (*FUSED, "eager")
+
+_override: ContextVar[str | None] = ContextVar("optimkit_engine", default=None)
+
+
+def _engine(name: str) -> Engine:
+    engine: Engine = import_module(f"{__name__}.{name}").ENGINE
+    return engine
+
+
+def available_engines() -> list[str]:
+    """Return the names of the engines that can run here, fastest first.
+
+    Examples
+    --------
+    >>> import optimkit as ok
+    >>> ok.available_engines()[-1]
+    'eager'
+    """
+    return [name for name in FUSED if _engine(name).available()] + ["eager"]
+
+
+def _check(name: str, origin: str) -> str:
+    if name not in NAMES:
+        raise ValueError(f"{origin}: no engine is called {name!r}; there are {', '.join(NAMES)}")
+    if name != "eager" and not _engine(name).available():
+        raise RuntimeError(
+            f"{origin}: the engine {name!r} is not available here; "
+            f"there are {', '.join(available_engines())} (pip install 'optimkit[fused]')"
+        )
+    return name
+
+
+@contextmanager
+def use_engine(name: str) -> Iterator[None]:
+    """Use one engine for every step inside the context, wherever it can run the parameter.
+
+    What it cannot run, such as an array with gaps in memory or a rule that is not elementwise, goes
+    to the eager engine. The environment variable ``OPTIMKIT_ENGINE`` does the same for a process.
+
+    Parameters
+    ----------
+    name : {"numba", "blocked", "eager"}
+
+    Raises
+    ------
+    ValueError
+        If there is no such engine.
+    RuntimeError
+        If it is not available here.
+
+    Examples
+    --------
+    >>> import numpy as np, optimkit as ok
+    >>> weights = np.ones(3)
+    >>> with ok.use_engine("eager"):
+    ...     ok.SGD([weights], lr=0.5).step(grads=[np.ones(3)])
+    >>> weights
+    array([0.5, 0.5, 0.5])
+    """
+    token = _override.set(_check(name, "use_engine"))
+    try:
+        yield
+    finally:
+        _override.reset(token)
+
+
+def _forced() -> str | None:
+    name = _override.get()
+    if name is None and (setting := os.environ.get("OPTIMKIT_ENGINE")):
+        name = _check(setting, "OPTIMKIT_ENGINE")
+    return name
+
+
+def prepare(
+    bucket: Bucket, update: Callable[..., Any], hyper: Any, fused: bool | None
+) -> tuple[Job, str]:
+    """Make ready one step of the rule `update` over a bucket, on the engine that is to run it.
+
+    Returns
+    -------
+    job, name
+        The step, and the name of its engine.
+
+    Raises
+    ------
+    RuntimeError
+        If `fused` is True and no fused engine can run it.
+    """
+    from optimkit.backends.engines import eager
+
+    forced = _forced()
+    names = FUSED if forced is None else (forced,)
+    objections = []
+    if fused is not False and names != ("eager",):
+        try:
+            traced = trace(update, bucket.names, bucket.scalars, hyper, bucket.step)
+        except NotTraceable as reason:
+            objections.append(f"the rule is not elementwise ({reason})")
+        else:
+            for name in names:
+                engine = _engine(name)
+                objection = engine.objection(bucket) if engine.available() else "not available"
+                if objection is None:
+                    return engine.prepare(bucket, traced), name
+                objections.append(f"{name}: {objection}")
+    else:
+        objections.append("the eager engine was asked for")
+    if fused is True:
+        raise RuntimeError(f"fused=True, but no fused engine can run this: {'; '.join(objections)}")
+    return eager.prepare(bucket, update, hyper), "eager"

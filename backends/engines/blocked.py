@@ -1,0 +1,195 @@
+"""NumPy alone: the traced rule over blocks that stay in the cache, with no large temporaries."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from optimkit.backends.bucket import Bucket
+from optimkit.backends.engines.base import Engine, Job, new_entries, thread_count
+from optimkit.backends.trace import BOOLEAN, Program, Traced
+
+BLOCK = 16_384  # elements; a rule's handful of blocks fits in a core's second-level cache
+PARALLEL = 200_000  # elements from which a second thread pays
+
+Array = np.ndarray[Any, Any]
+
+
+def _where(condition: Array, x1: Any, x2: Any, out: Array) -> None:
+    if x1 is out:
+        np.copyto(out, x2, where=~condition)
+    else:
+        np.copyto(out, x2)
+        np.copyto(out, x1, where=condition)
+
+
+def _fill(value: Any, out: Array) -> None:
+    out[...] = value
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {"where": _where, "fill": _fill}
+
+
+class _Instruction(NamedTuple):
+    function: Callable[..., Any]
+    operands: tuple[int, ...]
+    result: int
+
+
+class Plan(NamedTuple):
+    """A program with a place for every value: an input's array, an output's, or scratch memory."""
+
+    instructions: tuple[_Instruction, ...]
+    places: tuple[int, ...]  # of every value; below the number of columns: an array, else scratch
+    scratch: tuple[bool, ...]  # for each scratch place, whether it holds booleans
+    copies: tuple[tuple[int, int], ...]  # (column, value) of outputs computed elsewhere
+
+
+@lru_cache(maxsize=None)
+def plan(program: Program) -> Plan:
+    """Give every live value a place, reusing scratch memory once its last reader has run.
+
+    A value that is an output is computed in place where no later operation reads the input that it
+    replaces.
+    """
+    count, columns = len(program.inputs), program.inputs + program.new_state
+    # An output that is an input is an operation too: it must be read before it is overwritten.
+    operations, outputs = list(program.operations), []
+    for name, value in program.outputs:
+        if value < count:
+            operations.append(("positive", value))
+            value = count + len(operations) - 1
+        outputs.append((name, value))
+    program = Program(program.inputs, tuple(operations), tuple(outputs))
+    live = program.live()
+    last = {}
+    for value, (_, *operands) in enumerate(operations, count):
+        if live[value]:
+            last.update({x: value for x in operands if x >= 0})
+    targets: dict[int, int] = {}
+    copies = []
+    for name, value in outputs:
+        column = columns.index(name)
+        if value not in targets and last.get(column, -1) <= value:
+            targets[value] = column
+        else:
+            copies.append((column, value))
+    kept = {value for _, value in copies}
+    places = list(range(count))
+    scratch: list[bool] = []
+    unused: dict[bool, list[int]] = {True: [], False: []}
+    instructions = []
+    for value, (name, *operands) in enumerate(operations, count):
+        if not live[value]:
+            places.append(-1)
+            continue
+        done = {x for x in operands if x >= count and last[x] == value and x not in kept}
+        released = [places[x] for x in done if places[x] >= len(columns)]
+        in_place = name != "where"  # which writes its result in two passes
+        for place in released if in_place else ():
+            unused[scratch[place - len(columns)]].append(place)
+        boolean = name in BOOLEAN
+        if value in targets:
+            places.append(targets[value])
+        elif unused[boolean]:
+            places.append(unused[boolean].pop())
+        else:
+            scratch.append(boolean)
+            places.append(len(columns) + len(scratch) - 1)
+        for place in () if in_place else released:
+            unused[scratch[place - len(columns)]].append(place)
+        function = FUNCTIONS.get(name) or getattr(np, name)
+        instructions.append(_Instruction(function, tuple(operands), places[value]))
+    return Plan(tuple(instructions), tuple(places), tuple(scratch), tuple(copies))
+
+
+_local = threading.local()
+
+
+def _scratch(plan: Plan, dtype: str) -> list[Array]:
+    """This thread's scratch memory."""
+    pools: dict[str, list[Array]] = _local.__dict__
+    memory = []
+    for kind, boolean in ((dtype, False), ("bool", True)):
+        pool = pools.setdefault(kind, [])
+        while len(pool) < sum(b is boolean for b in plan.scratch):
+            pool.append(np.empty(BLOCK, kind))
+    iterators = {False: iter(pools[dtype]), True: iter(pools["bool"])}
+    for boolean in plan.scratch:
+        memory.append(next(iterators[boolean]))
+    return memory
+
+
+def _run_blocks(
+    plan: Plan, dtype: str, slots: Array, blocks: list[tuple[list[Array], int, int]]
+) -> None:
+    scratch = _scratch(plan, dtype)
+    with np.errstate(all="ignore"):
+        for columns, start, stop in blocks:
+            memory = [x[start:stop] for x in columns] + [x[: stop - start] for x in scratch]
+            for function, operands, result in plan.instructions:
+                values = [memory[plan.places[x]] if x >= 0 else slots[~x] for x in operands]
+                function(*values, out=memory[result])
+            for column, value in plan.copies:
+                memory[column][...] = memory[plan.places[value]]
+
+
+def flat(view: Array) -> Array:
+    """A dense array as one dimension in the order of its memory, without a copy."""
+    axes = sorted(range(view.ndim), key=lambda axis: -view.strides[axis])
+    return view.transpose(axes).reshape(-1)
+
+
+def _blocks(columns: list[list[Array]]) -> Iterator[tuple[list[Array], int, int]]:
+    for arrays in zip(*columns, strict=True):
+        for start in range(0, arrays[0].size, BLOCK):
+            yield list(arrays), start, min(start + BLOCK, arrays[0].size)
+
+
+@lru_cache(maxsize=1)
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(thread_count(), thread_name_prefix="optimkit")
+
+
+class BlockedEngine(Engine):
+    name = "blocked"
+
+    def available(self) -> bool:
+        return True
+
+    def objection(self, bucket: Bucket) -> str | None:
+        if bucket.device != "cpu":
+            return f"the blocked engine runs on the CPU, not on {bucket.device}"
+        if bucket.dtype not in ("float32", "float64"):
+            return f"the blocked engine has float32 and float64, not {bucket.dtype}"
+        if not bucket.fusable:
+            return "parameter, gradient and state do not lie alike in memory without gaps"
+        return None
+
+    def prepare(self, bucket: Bucket, traced: Traced) -> Job:
+        program, adapter = traced.program, bucket.adapter
+        steps = plan(program)
+        with np.errstate(over="ignore"):
+            slots = np.array(traced.slots, bucket.dtype)
+
+        def job() -> list[dict[str, Any]] | None:
+            columns = [[adapter.view(x) for x in bucket.column(name)] for name in program.inputs]
+            fresh = {name: [np.empty_like(x) for x in columns[0]] for name in program.new_state}
+            work = list(_blocks([[flat(x) for x in c] for c in (*columns, *fresh.values())]))
+            if sum(layout.size for layout in bucket.layouts) < PARALLEL:
+                _run_blocks(steps, bucket.dtype, slots, work)
+            else:
+                share = -(-len(work) // thread_count())
+                parts = [work[i : i + share] for i in range(0, len(work), share)]
+                list(_pool().map(lambda part: _run_blocks(steps, bucket.dtype, slots, part), parts))
+            return new_entries(fresh, traced.scalars, len(bucket.arrays))
+
+        return job
+
+
+ENGINE = BlockedEngine()

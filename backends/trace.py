@@ -1,0 +1,260 @@
+"""Stand-in arrays that record what a rule computes.
+
+A rule called with stand-ins in place of arrays leaves behind a `Program`, its operations on arrays
+in order, and the values of its slots, the Python numbers that met an array. The program is the key
+of a compiled kernel; the slots are its arguments. Only what IEEE 754 defines to the last bit is
+recorded, so whoever runs the program gets the bits of the rule itself; anything else (a reduction,
+a shape, an exponential) raises `NotTraceable`, and the rule runs as it is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
+PREDICATES = ("isnan", "isinf", "isfinite")
+LOGICAL = ("logical_and", "logical_or", "logical_xor", "logical_not")
+BOOLEAN = frozenset(COMPARISONS + PREDICATES + LOGICAL)
+UNARY = ("negative", "abs", "sqrt", "sign", "floor", "ceil", "trunc")
+BINARY = ("add", "subtract", "multiply", "divide", "maximum", "minimum")
+
+
+class NotTraceable(Exception):
+    """The rule does something that is not elementwise IEEE 754 arithmetic."""
+
+
+class Program(NamedTuple):
+    """What a rule computes, without the numbers of this step.
+
+    The inputs are values ``0 .. len(inputs) - 1``, the result of operation ``i`` is value
+    ``len(inputs) + i``. An operand is the index of a value, or ``~k`` for slot ``k``.
+    """
+
+    inputs: tuple[str, ...]
+    operations: tuple[tuple[Any, ...], ...]
+    outputs: tuple[tuple[str, int], ...]
+
+    @property
+    def new_state(self) -> tuple[str, ...]:
+        """State that the rule returns but was not given."""
+        return tuple(name for name, _ in self.outputs if name not in self.inputs)
+
+    def live(self) -> list[bool]:
+        """For every value, whether an output depends on it."""
+        live = [False] * (len(self.inputs) + len(self.operations))
+        for _, value in self.outputs:
+            live[value] = True
+        for value in range(len(live) - 1, len(self.inputs) - 1, -1):
+            if live[value]:
+                for operand in self.operations[value - len(self.inputs)][1:]:
+                    if operand >= 0:
+                        live[operand] = True
+        return live
+
+
+class Traced(NamedTuple):
+    """A program with the numbers of one step."""
+
+    program: Program
+    slots: list[float]
+    scalars: dict[str, Any]
+
+
+class _Tape:
+    __slots__ = ("booleans", "inputs", "operations", "slots")
+
+    def __init__(self, inputs: int) -> None:
+        self.inputs = inputs
+        self.operations: list[tuple[Any, ...]] = []
+        self.slots: list[float] = []
+        self.booleans: set[int] = set()
+
+    def operand(self, x: Any, boolean: bool = False) -> int:
+        if type(x) is StandIn:
+            if (x._index in self.booleans) is not boolean:
+                raise NotTraceable("arithmetic on booleans" if not boolean else "logic on numbers")
+            return x._index
+        if boolean or type(x) not in (float, int, bool):
+            raise NotTraceable(f"an operand of type {type(x).__name__}")
+        self.slots.append(x)
+        return -len(self.slots)
+
+    def record(self, name: str, *operands: int) -> StandIn:
+        self.operations.append((name, *operands))
+        index = self.inputs + len(self.operations) - 1
+        if name in BOOLEAN:
+            self.booleans.add(index)
+        return StandIn(self, index)
+
+
+def _operator(name: str, reflected: bool = False) -> Callable[[Any, Any], StandIn]:
+    logical = name in LOGICAL
+
+    def operator(self: StandIn, other: Any) -> StandIn:
+        tape = self._tape
+        left, right = tape.operand(self, logical), tape.operand(other, logical)
+        return tape.record(name, right, left) if reflected else tape.record(name, left, right)
+
+    return operator
+
+
+def _apply(name: str, *operands: Any) -> StandIn:
+    for x in operands:
+        if type(x) is StandIn:
+            tape, logical = x._tape, name in LOGICAL
+            return tape.record(name, *[tape.operand(x, logical) for x in operands])
+    raise NotTraceable(f"{name} without an array")
+
+
+class StandIn:
+    """An array that is only a name for a value of the program being recorded."""
+
+    __slots__ = ("_index", "_tape")
+
+    def __init__(self, tape: _Tape, index: int) -> None:
+        self._tape, self._index = tape, index
+
+    def __getattr__(self, name: str) -> Any:
+        raise NotTraceable(f"the attribute {name!r} of an array")
+
+    def __bool__(self) -> bool:
+        raise NotTraceable("a Python condition on an array")
+
+    def __pow__(self, exponent: Any) -> StandIn:
+        if exponent == 2:  # every array library squares; other powers round as they please
+            return _apply("multiply", self, self)
+        raise NotTraceable(f"the power {exponent!r} of an array")
+
+    __add__, __radd__ = _operator("add"), _operator("add", True)
+    __sub__, __rsub__ = _operator("subtract"), _operator("subtract", True)
+    __mul__, __rmul__ = _operator("multiply"), _operator("multiply", True)
+    __truediv__, __rtruediv__ = _operator("divide"), _operator("divide", True)
+    __lt__, __le__ = _operator("less"), _operator("less_equal")
+    __gt__, __ge__ = _operator("greater"), _operator("greater_equal")
+    __eq__, __ne__ = _operator("equal"), _operator("not_equal")  # type: ignore[assignment]
+    __and__, __rand__ = _operator("logical_and"), _operator("logical_and", True)
+    __or__, __ror__ = _operator("logical_or"), _operator("logical_or", True)
+    __xor__, __rxor__ = _operator("logical_xor"), _operator("logical_xor", True)
+    __hash__ = None  # type: ignore[assignment]
+
+    def __neg__(self) -> StandIn:
+        return _apply("negative", self)
+
+    def __pos__(self) -> StandIn:
+        return self
+
+    def __abs__(self) -> StandIn:
+        return _apply("abs", self)
+
+    def __invert__(self) -> StandIn:
+        return _apply("logical_not", self)
+
+
+def _unsupported(*args: Any, **kwargs: Any) -> Any:
+    raise NotTraceable("an operation on a stand-in array")
+
+
+for _name in (
+    "getitem setitem len iter contains float int complex index matmul rmatmul rpow "
+    "floordiv rfloordiv mod rmod lshift rlshift rshift rrshift"
+).split():
+    setattr(StandIn, f"__{_name}__", _unsupported)
+
+
+class _Namespace:
+    """The part of the Array API that can be recorded."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise NotTraceable(f"xp.{name}")
+
+    @staticmethod
+    def where(condition: Any, x1: Any, x2: Any, /) -> StandIn:
+        if type(condition) is not StandIn:
+            raise NotTraceable("where without an array condition")
+        tape = condition._tape
+        chosen = tape.operand(condition, boolean=True)
+        return tape.record("where", chosen, tape.operand(x1), tape.operand(x2))
+
+    @staticmethod
+    def clip(x: Any, /, min: Any = None, max: Any = None) -> StandIn:
+        if min is not None:
+            x = _apply("maximum", x, min)
+        return x if max is None else _apply("minimum", x, max)
+
+    @staticmethod
+    def full_like(x: Any, /, fill_value: float) -> StandIn:
+        if type(x) is not StandIn:
+            raise NotTraceable("full_like of no array")
+        return x._tape.record("fill", x._tape.operand(fill_value))
+
+    def zeros_like(self, x: Any, /) -> StandIn:
+        return self.full_like(x, 0.0)
+
+    def ones_like(self, x: Any, /) -> StandIn:
+        return self.full_like(x, 1.0)
+
+    def square(self, x: Any, /) -> StandIn:
+        return _apply("multiply", x, x)
+
+    def positive(self, x: Any, /) -> Any:
+        return x
+
+
+def _function(name: str, arity: int) -> Callable[..., StandIn]:
+    def function(*arrays: Any) -> StandIn:
+        if len(arrays) != arity:
+            raise NotTraceable(f"xp.{name} of {len(arrays)} arguments")
+        return _apply(name, *arrays)
+
+    return function
+
+
+for _name in UNARY + PREDICATES + ("logical_not",):
+    setattr(_Namespace, _name, staticmethod(_function(_name, 1)))
+for _name in BINARY + COMPARISONS + ("logical_and", "logical_or", "logical_xor"):
+    setattr(_Namespace, _name, staticmethod(_function(_name, 2)))
+
+NAMESPACE = _Namespace()
+
+
+def trace(
+    update: Callable[..., Any],
+    arrays: tuple[str, ...],
+    scalars: Mapping[str, Any],
+    hyper: Any,
+    step: int,
+) -> Traced:
+    """Record one call of the rule `update`.
+
+    Parameters
+    ----------
+    update : callable
+        The rule, ``update(xp, param, grad, state, hyper, step) -> (param, state)``.
+    arrays : tuple of str
+        Names of the state arrays.
+    scalars : mapping
+        State that is a Python number.
+    hyper, step
+        Passed on to the rule.
+
+    Raises
+    ------
+    NotTraceable
+        If the rule is not elementwise.
+    """
+    inputs = ("param", "grad", *arrays)
+    tape = _Tape(len(inputs))
+    param, grad, *rest = [StandIn(tape, i) for i in range(len(inputs))]
+    state = {**scalars, **dict(zip(arrays, rest, strict=True))}
+    new_param, new_state = update(NAMESPACE, param, grad, state, hyper, step)
+    outputs, numbers = [], {}
+    for name, value in (("param", new_param), *new_state.items()):
+        if type(value) is StandIn:
+            if value._index >= len(inputs) or inputs[value._index] != name:
+                outputs.append((name, tape.operand(value)))
+        elif name in inputs:
+            raise NotTraceable(f"{name} becomes a {type(value).__name__}")
+        else:
+            numbers[name] = value
+    return Traced(Program(inputs, tuple(tape.operations), tuple(outputs)), tape.slots, numbers)

@@ -1,0 +1,1 @@
+"""One file per algorithm: its docstring, its options, its rule."""

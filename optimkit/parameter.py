@@ -1,0 +1,54 @@
+"""An array with a place for its gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Parameter:
+    """An array to be optimized, and its gradient.
+
+    Parameters
+    ----------
+    data : array
+        The array itself, not a copy; any array with an Array API namespace and item assignment.
+    name : str, optional
+        Name in error messages and in gradients given by name.
+
+    Attributes
+    ----------
+    data : array
+        Updated in place by an optimizer.
+    grad : array or None
+        Gradient of the loss, of the shape and dtype of `data`; an optimizer leaves a parameter
+        without gradient alone.
+
+    Examples
+    --------
+    >>> import numpy as np, optimkit as ok
+    >>> weights = ok.Parameter(np.array([1.0, -2.0]), name="weights")
+    >>> optimizer = ok.SGD([weights], lr=0.5)
+    >>> weights.grad = 2 * weights.data
+    >>> optimizer.step()
+    >>> weights.data
+    array([0., 0.])
+    """
+
+    __slots__ = ("__weakref__", "data", "grad", "name")
+
+    def __init__(self, data: Any, *, name: str | None = None) -> None:
+        self.data = data
+        self.grad: Any = None
+        self.name = name
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.data.shape)
+
+    @property
+    def dtype(self) -> Any:
+        return self.data.dtype
+
+    def __repr__(self) -> str:
+        named = "" if self.name is None else f", name={self.name!r}"
+        return f"Parameter({self.data!r}{named})"
