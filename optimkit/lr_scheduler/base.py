@@ -25,9 +25,8 @@ def check_optimizer(optimizer: object) -> None:
 
 def write_lr(group: Group, lr: float) -> None:
     """Set the rate of a group; a tensor that holds it (CUDA graphs) is filled in place."""
-    held = group["lr"]
-    if type(held) is not float and hasattr(held, "fill_"):
-        held.fill_(lr)
+    if hasattr(group["lr"], "fill_"):
+        group["lr"].fill_(lr)
     else:
         group["lr"] = lr
 
@@ -51,23 +50,24 @@ def option_names(schedule: Callable[..., float]) -> tuple[str, ...]:
 _hook_counts: WeakKeyDictionary[Any, list[int]] = WeakKeyDictionary()
 
 
-def steps_taken(optimizer: Any) -> int | None:
-    """Return how many steps the optimizer has taken; None if it cannot tell.
+def steps_taken(optimizer: Any, watch: bool = False) -> int | None:
+    """Return how many steps the optimizer has taken; None if that is not known.
 
-    Its own ``step_count`` is read where it has one; else a post-hook counts from the first call.
+    Its own ``step_count`` is read where it has one. Otherwise ``watch=True`` registers a
+    post-hook that counts from then on.
     """
     if hasattr(optimizer, "step_count"):
         return int(optimizer.step_count)
     if not hasattr(optimizer, "register_step_post_hook"):
         return None
-    if optimizer not in _hook_counts:
+    if watch and optimizer not in _hook_counts:
         count = _hook_counts[optimizer] = [0]
 
         def count_step(*_: object) -> None:
             count[0] += 1
 
         optimizer.register_step_post_hook(count_step)
-    return _hook_counts[optimizer][0]
+    return _hook_counts[optimizer][0] if optimizer in _hook_counts else None
 
 
 class LRScheduler:
@@ -132,7 +132,7 @@ class LRScheduler:
                 )
         self.base_lrs = [float(group["initial_lr"]) for group in optimizer.param_groups]
         self.last_epoch = last_epoch
-        self._steps_at_start = steps_taken(optimizer)
+        self._steps_at_start = steps_taken(optimizer, watch=True)
         self._initial_step()
 
     def get_last_lr(self) -> list[float]:
@@ -225,7 +225,10 @@ class LRScheduler:
                 "groups; it does not follow groups that are added after it was created"
             )
         for group, lr in zip(groups, lrs, strict=True):
-            write_lr(group, lr)
+            if type(group["lr"]) is float:
+                group["lr"] = lr
+            else:
+                write_lr(group, lr)
         self._last_lr = [float(group["lr"]) for group in groups]
 
     def _initial_step(self) -> None:

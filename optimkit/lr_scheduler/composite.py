@@ -41,7 +41,7 @@ class _Composite(LRScheduler):
 
     def _reset_lr(self) -> None:
         for group in self.optimizer.param_groups:
-            write_lr(group, group["initial_lr"])
+            write_lr(group, group.setdefault("initial_lr", float(group["lr"])))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state, with that of each scheduler under ``_schedulers``."""

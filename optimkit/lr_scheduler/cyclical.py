@@ -26,16 +26,15 @@ class _MomentumCycle(LRScheduler):
                 "pass cycle_momentum=False for this one"
             )
         if write:
-            self._write_momentum(top)
             for group, low, high in zip(groups, base, top, strict=True):
+                self._write_momentum(group, high)
                 group["base_momentum"], group["max_momentum"] = low, high
 
-    def _write_momentum(self, momentums: Sequence[float]) -> None:
-        for group, momentum in zip(self.optimizer.param_groups, momentums, strict=True):
-            if self.use_beta1:
-                group["betas"] = (momentum, *group["betas"][1:])
-            else:
-                group["momentum"] = momentum
+    def _write_momentum(self, group: dict[str, Any], momentum: float) -> None:
+        if self.use_beta1:
+            group["betas"] = (momentum, *group["betas"][1:])
+        else:
+            group["momentum"] = momentum
 
 
 class CyclicLR(_MomentumCycle):
@@ -130,32 +129,28 @@ class CyclicLR(_MomentumCycle):
         """Return the height of a cycle, from its number or from the step (``scale_mode``)."""
         if self._scale_fn_custom is not None:
             return self._scale_fn_custom(x)
-        if self.mode == "exp_range":
-            return float(self.gamma**x)
-        if self.mode == "triangular2":
-            return schedules.triangular2_scale(x)
-        return schedules.triangular_scale(x)
+        return schedules.cycle_scale(x, self.mode, self.gamma)
 
     def lr_at(self, step: int) -> list[float]:
         """Return the learning rates of ``step``, one for each group, changing nothing."""
-        return self._between(self.base_lrs, self.max_lrs, *self._height(step))
+        height, scale = self._height(step)
+        bounds = zip(self.base_lrs, self.max_lrs, strict=True)
+        return [base + (top - base) * height * scale for base, top in bounds]
 
     def _height(self, step: int) -> tuple[float, float]:
         cycle, height = schedules.triangle(step, self.total_size, self.step_ratio)
         return height, self.scale_fn(cycle if self.scale_mode == "cycle" else step)
 
-    @staticmethod
-    def _between(
-        start: Sequence[float], end: Sequence[float], height: float, scale: float
-    ) -> list[float]:
-        return [a + (b - a) * height * scale for a, b in zip(start, end, strict=True)]
-
     def _next_lrs(self) -> list[float]:
-        position = self._height(self.last_epoch)
-        if self.cycle_momentum and len(self.optimizer.param_groups) == len(self.max_momentums):
-            # max - (max - base) · h is max + (base - max) · h, to the bit: negation is exact
-            self._write_momentum(self._between(self.max_momentums, self.base_momentums, *position))
-        return self._between(self.base_lrs, self.max_lrs, *position)
+        height, scale = self._height(self.last_epoch)
+        groups = self.optimizer.param_groups
+        if self.cycle_momentum and len(groups) == len(self.max_momentums):
+            for group, base, top in zip(
+                groups, self.base_momentums, self.max_momentums, strict=True
+            ):
+                self._write_momentum(group, top - (top - base) * height * scale)
+        bounds = zip(self.base_lrs, self.max_lrs, strict=True)
+        return [base + (top - base) * height * scale for base, top in bounds]
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state; of ``scale_fn``, only what a callable object remembers is saved."""
@@ -296,7 +291,10 @@ class OneCycleLR(_MomentumCycle):
 
     def lr_at(self, step: int) -> list[float]:
         """Return the learning rates of ``step``, one for each group, changing nothing."""
-        return self._levels("lr", *self._position(step))
+        phase, fraction = self._position(step)
+        anneal = schedules.ANNEAL[self._anneal_func_type]
+        start, end = phase["start_lr"], phase["end_lr"]
+        return [anneal(group[start], group[end], fraction) for group in self.optimizer.param_groups]
 
     def _position(self, step: int) -> tuple[dict[str, Any], float]:
         """Phase that ``step`` is in, and the fraction of it that has passed."""
@@ -304,20 +302,19 @@ class OneCycleLR(_MomentumCycle):
         number, fraction = schedules.one_cycle_position(step, ends)
         return self._schedule_phases[number], fraction
 
-    def _levels(self, kind: str, phase: dict[str, Any], fraction: float) -> list[float]:
-        """Learning rate or momentum of each group."""
-        anneal = schedules.ANNEAL[self._anneal_func_type]
-        start, end = phase[f"start_{kind}"], phase[f"end_{kind}"]
-        return [anneal(group[start], group[end], fraction) for group in self.optimizer.param_groups]
-
     def _next_lrs(self) -> list[float]:
         if self.last_epoch > self.total_steps:
             raise ValueError(
                 f"step {self.last_epoch} lies after the end of the cycle, which has "
                 f"{self.total_steps} steps"
             )
-        position = self._position(self.last_epoch)
-        lrs = self._levels("lr", *position)
+        phase, fraction = self._position(self.last_epoch)
+        anneal = schedules.ANNEAL[self._anneal_func_type]
+        start, end = phase["start_lr"], phase["end_lr"]
+        groups = self.optimizer.param_groups
+        lrs = [anneal(group[start], group[end], fraction) for group in groups]
         if self.cycle_momentum:
-            self._write_momentum(self._levels("momentum", *position))
+            start, end = phase["start_momentum"], phase["end_momentum"]
+            for group in groups:
+                self._write_momentum(group, anneal(group[start], group[end], fraction))
         return lrs

@@ -91,7 +91,8 @@ class LambdaLR(_FunctionLR):
     schedule = staticmethod(schedules.scaled)
 
     def _next_lrs(self) -> list[float]:
-        return self.lr_at(self.last_epoch)
+        pairs = zip(self.base_lrs, self.lr_lambdas, strict=True)
+        return [base_lr * f(self.last_epoch) for base_lr, f in pairs]
 
 
 class MultiplicativeLR(_FunctionLR):

@@ -98,14 +98,11 @@ def triangle(step: int, total_size: float, step_ratio: float) -> tuple[int, floa
     return cycle, x / step_ratio if x <= step_ratio else (x - 1) / (step_ratio - 1)
 
 
-def triangular_scale(cycle: float) -> float:
-    """``1``: every cycle reaches ``max_lr``."""
-    return 1.0
-
-
-def triangular2_scale(cycle: float) -> float:
-    """``1 / 2^(cycle - 1)``: each cycle is half as high as the one before."""
-    return float(1 / (2.0 ** (cycle - 1)))
+def cycle_scale(x: float, mode: str, gamma: float = 1.0) -> float:
+    """Height of a cycle: 1, half as much with each cycle ``x``, or ``gamma^x`` at step ``x``."""
+    if mode == "triangular":
+        return 1.0
+    return float(1 / (2.0 ** (x - 1)) if mode == "triangular2" else gamma**x)
 
 
 def cyclic(
@@ -124,10 +121,8 @@ def cyclic(
     cycle, height = triangle(step, total_size, step_size_up / total_size)
     if scale_fn is not None:
         scale = scale_fn(cycle if scale_mode == "cycle" else step)
-    elif mode == "exp_range":
-        scale = gamma**step
     else:
-        scale = triangular2_scale(cycle) if mode == "triangular2" else triangular_scale(cycle)
+        scale = cycle_scale(step if mode == "exp_range" else cycle, mode, gamma)
     return base_lr + (max_lr - base_lr) * height * scale
 
 
@@ -157,10 +152,13 @@ def one_cycle_position(step: int, ends: Sequence[float]) -> tuple[int, float]:
 
     A phase of no length counts as passed.
     """
-    phase = next((i for i, end in enumerate(ends) if step <= end), len(ends) - 1)
-    start = ends[phase - 1] if phase else 0.0
-    length = ends[phase] - start
-    return phase, (step - start) / length if length else 1.0
+    start, last = 0.0, len(ends) - 1
+    for phase, end in enumerate(ends):
+        if step <= end or phase == last:
+            length = end - start
+            return phase, (step - start) / length if length else 1.0
+        start = end
+    raise ValueError("a one-cycle schedule has at least one phase")
 
 
 def one_cycle(
