@@ -37,6 +37,15 @@ def ratio(numerator: float, denominator: float) -> float:
     return math.nan if numerator == 0 or math.isnan(numerator) else sign * math.inf
 
 
+def check_line_search(algorithm: str, line_search_fn: str | None) -> None:
+    """Raise torch's kind of error for a line search that does not exist."""
+    if line_search_fn not in (None, "strong_wolfe"):
+        raise RuntimeError(
+            f"{algorithm}: only 'strong_wolfe' is supported as line_search_fn, not "
+            f"{line_search_fn!r}"
+        )
+
+
 def cubic_minimum(a: Point, b: Point, low: float, high: float) -> float:
     """Minimize the cubic with the losses and slopes of two points, within ``[low, high]``.
 
@@ -159,13 +168,15 @@ def descend(
     *,
     c1: float,
     c2: float,
+    max_ls: int | None = None,
 ) -> tuple[Any, dict[str, Any], float]:
     """Iterate ``x = x + t d`` until one of the tolerances or limits in `hyper` is met.
 
     `direction` is called with ``(xp, loss, grad, state, hyper)`` and returns the new ``d``, the
     first step ``t`` to try and the memory of the method; ``prev_flat_grad`` and ``prev_loss`` in
     its `state` are those of the iteration before. All of it goes into the state that is returned,
-    together with the final point and the loss of the first evaluation.
+    together with the final point and the loss of the first evaluation. `max_ls` limits the trials
+    of one line search (None: only ``max_eval`` does).
     """
     kept = {"func_evals": 0, "n_iter": 0, **state}
     loss, grad = evaluate(x)
@@ -191,6 +202,7 @@ def descend(
                 loss, grad = evaluate(x + t * d)
                 return Point(t, loss, dot(xp, grad, d), grad)
 
+            left = hyper.max_eval - evaluations
             found, spent = strong_wolfe(
                 line,
                 Point(0.0, loss, slope, grad),
@@ -199,7 +211,7 @@ def descend(
                 c1=c1,
                 c2=c2,
                 tolerance_change=hyper.tolerance_change,
-                max_ls=hyper.max_eval - evaluations,
+                max_ls=left if max_ls is None else min(left, max_ls),
             )
             kept["t"], loss, grad = found.step, found.loss, found.grad
             x = x + found.step * d

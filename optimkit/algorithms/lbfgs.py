@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from optimkit.line_search import Evaluate, descend, dot, ratio
+from optimkit.line_search import Evaluate, check_line_search, descend, dot, ratio
 from optimkit.optimizer import ClosureOptimizer
 from optimkit.options import non_negative, positive
 
@@ -125,10 +125,7 @@ class LBFGS(ClosureOptimizer):
 
     @staticmethod
     def check_options(hyper: Any) -> None:
-        if hyper.line_search_fn not in (None, "strong_wolfe"):
-            raise RuntimeError(
-                f"LBFGS: only 'strong_wolfe' is supported, not {hyper.line_search_fn!r}"
-            )
+        check_line_search("LBFGS", hyper.line_search_fn)
 
     @staticmethod
     def minimize(
@@ -142,8 +139,9 @@ def _direction(
 ) -> dict[str, Any]:
     """Return ``d = -H g``, the first step to try, and the history with the newest pair."""
     if state["n_iter"] == 1:
+        empty = {"old_dirs": [], "old_stps": [], "ro": [], "H_diag": 1}
         t = min(1.0, ratio(1.0, float(xp.sum(xp.abs(grad))))) * hyper.lr
-        return {"d": -grad, "t": t, "old_dirs": [], "old_stps": [], "ro": [], "H_diag": 1}
+        return {"d": -grad, "t": t, **empty}
     ys, ss, ro = list(state["old_dirs"]), list(state["old_stps"]), [float(r) for r in state["ro"]]
     diagonal = float(state["H_diag"])
     # y = g - g',  s = t d,  ρ = 1 / yᵀs,  H = yᵀs / yᵀy
