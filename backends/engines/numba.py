@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -177,6 +178,7 @@ def compiled(program: Program, dtype: str) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
+    sys.modules[name] = module  # the disk cache finds the kernel's module by its name
     spec.loader.exec_module(module)
     return module
 
