@@ -50,19 +50,20 @@ def cubic_minimum(a: Point, b: Point, low: float, high: float) -> float:
     """Minimize the cubic with the losses and slopes of two points, within ``[low, high]``.
 
     This is formula (3.59) of Nocedal and Wright, taken from the farther point; where the cubic has
-    no minimum, the middle of the interval.
+    no minimum or a value is infinite, the middle of the interval.
     """
     if a.step > b.step:
         a, b = b, a
+    middle = (low + high) / 2
     # d1 = φ'a + φ'b - 3 (φa - φb) / (a - b),  d2 = sqrt(d1² - φ'a φ'b)
     d1 = a.slope + b.slope - 3 * ratio(a.loss - b.loss, a.step - b.step)
     square = d1 * d1 - a.slope * b.slope
     if not square >= 0:
-        return (low + high) / 2
+        return middle
     d2 = math.sqrt(square)
     # t = b - (b - a) (φ'b + d2 - d1) / (φ'b - φ'a + 2 d2)
-    share = ratio(b.slope + d2 - d1, b.slope - a.slope + 2 * d2)
-    return min(max(b.step - (b.step - a.step) * share, low), high)
+    step = b.step - (b.step - a.step) * ratio(b.slope + d2 - d1, b.slope - a.slope + 2 * d2)
+    return middle if math.isnan(step) else min(max(step, low), high)
 
 
 def strong_wolfe(
@@ -200,7 +201,7 @@ def descend(
 
             def line(t: float, x: Any = x, d: Any = d) -> Point:
                 loss, grad = evaluate(x + t * d)
-                return Point(t, loss, dot(xp, grad, d), grad)
+                return Point(t, math.inf if math.isnan(loss) else loss, dot(xp, grad, d), grad)
 
             left = hyper.max_eval - evaluations
             found, spent = strong_wolfe(

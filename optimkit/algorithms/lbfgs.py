@@ -66,7 +66,8 @@ class LBFGS(ClosureOptimizer):
     Differs from [2]_: as in torch, a pair without positive curvature (:math:`y^T s \le 10^{-10}`)
     is left out, and without a line search nothing makes the loss decrease. Differs from torch:
     inner products are turned into Python floats, so for float32 parameters the step length and
-    the line search are computed in double.
+    the line search are computed in double; and where a trial step meets an infinite or NaN loss,
+    the line search bisects, while torch's goes on to NaN.
 
     References
     ----------
