@@ -12,6 +12,7 @@ import sys
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -20,6 +21,7 @@ from optimkit.validation import schedules as validation
 from optimkit.validation.schedules import TYPICAL, Spec
 from torch.optim import lr_scheduler as theirs
 
+import optimkit
 import optimkit.lr_scheduler as ours
 from optimkit.lr_scheduler import schedules
 
@@ -356,7 +358,13 @@ class Counting:
         self.step_count += 1
 
 
-@pytest.mark.parametrize("make", [torch_sgd, Counting])
+def optimkit_sgd() -> optimkit.SGD:
+    parameter = optimkit.Parameter(np.zeros(1))
+    parameter.grad = np.ones(1)
+    return optimkit.SGD([parameter], lr=1.0)
+
+
+@pytest.mark.parametrize("make", [torch_sgd, optimkit_sgd, Counting])
 def test_order_of_steps(make: Any) -> None:
     scheduler = ours.StepLR(make(), 2)
     with pytest.warns(UserWarning, match="call optimizer.step") as caught:
@@ -478,6 +486,12 @@ def test_errors_of_composites(module: Any) -> None:
             module.ChainedScheduler(bad)
     with pytest.raises(ValueError, match="milestones"):
         module.SequentialLR(optimizer, [decay], [2])
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in validation.COMPOSITES])
+def test_object_that_is_no_optimizer(name: str) -> None:
+    with pytest.raises(TypeError, match="object is not an optimizer"):
+        TYPICAL[name].build(ours, object())
 
 
 @pytest.mark.parametrize("module", [theirs, ours], ids=["torch", "optimkit"])

@@ -257,22 +257,28 @@ def make_optimizer(host: str, kind: str, lrs: tuple[float, ...]) -> Any:
     if host == "plain":
         options: dict[str, Any] = {"momentum": 0.5, "betas": (0.9, 0.999)}
         return PlainOptimizer(lrs, {kind: options[kind]} if kind in options else {})
-    library: Any
+    sgd: Any
+    adam: Any
+    adagrad: Any
     parameter: Callable[[], Any]
     if host == "torch":
         import torch
 
-        library, parameter = torch.optim, lambda: torch.zeros(1)
+        sgd, adam, adagrad = torch.optim.SGD, torch.optim.Adam, torch.optim.Adagrad
+        parameter = partial(torch.zeros, 1)
     else:
         import numpy as np
 
-        import optimkit
+        from optimkit.algorithms.adagrad import Adagrad
+        from optimkit.algorithms.adam import Adam
+        from optimkit.algorithms.sgd import SGD
 
-        library, parameter = optimkit, lambda: np.zeros(1)
+        sgd, adam, adagrad = SGD, Adam, Adagrad
+        parameter = partial(np.zeros, 1)
     groups = [{"params": [parameter()], "lr": lr} for lr in lrs]
     if kind == "momentum":
-        return library.SGD(groups, lr=0.1, momentum=0.5)
-    return library.Adam(groups) if kind == "betas" else library.Adagrad(groups)
+        return sgd(groups, lr=0.1, momentum=0.5)
+    return adam(groups) if kind == "betas" else adagrad(groups)
 
 
 def add_group(optimizer: Any, lr: float) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from . import schedules
-from .base import LRScheduler, OptimizerLike
+from .base import LRScheduler, OptimizerLike, check_optimizer
 
 Factor = Callable[[int], float]
 
@@ -34,6 +34,7 @@ class _FunctionLR(LRScheduler):
     def __init__(
         self, optimizer: OptimizerLike, lr_lambda: Factor | list[Factor], last_epoch: int = -1
     ) -> None:
+        check_optimizer(optimizer)
         self.lr_lambdas: list[Factor]
         if isinstance(lr_lambda, (list, tuple)):
             self.lr_lambdas = list(lr_lambda)
