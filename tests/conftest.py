@@ -1,0 +1,71 @@
+"""What several test files share: equal bits, engines, and why a test cannot run here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+import optimkit as ok
+
+# Generous for a machine shared with others: no example takes anything near this alone.
+settings.register_profile("optimkit", deadline=None, derandomize=True)
+settings.load_profile("optimkit")
+
+ROOT = Path(__file__).resolve().parents[1]
+ENGINES = ("eager", "blocked", "numba")
+
+
+def to_numpy(x: Any) -> np.ndarray[Any, Any]:
+    """An array of any library as a NumPy array with the same bits."""
+    if isinstance(x, ok.Parameter):
+        return to_numpy(x.data)
+    if hasattr(x, "detach"):
+        import torch
+
+        x = x.detach().resolve_conj().resolve_neg()
+        return (x.view(torch.uint16) if x.dtype == torch.bfloat16 else x).numpy()
+    if type(x).__module__.startswith("array_api_strict"):
+        return np.asarray(x._array)
+    return np.asarray(x)
+
+
+def bits(x: Any) -> bytes:
+    """The bits of an array in C order, with every NaN the same NaN."""
+    x = to_numpy(x).copy()
+    if x.dtype.kind == "c":
+        x = x[..., None].view(x.real.dtype)
+    if x.dtype.kind == "f":
+        x[np.isnan(x)] = np.nan
+    raw = np.frombuffer(x.tobytes(), np.uint8)
+    if x.dtype == np.longdouble and np.finfo(np.longdouble).nmant == 63:
+        raw = raw.reshape(-1, x.itemsize)[:, :10]  # the rest is padding, and may be anything
+    return repr((x.shape, x.dtype.str)).encode() + raw.tobytes()
+
+
+def assert_same_bits(actual: Any, expected: Any, label: str = "") -> None:
+    if bits(actual) != bits(expected):
+        np.testing.assert_array_equal(to_numpy(actual), to_numpy(expected), err_msg=label)
+        raise AssertionError(f"{label}: equal values, other bits: {actual!r} and {expected!r}")
+
+
+def require_engine(name: str) -> None:
+    if name not in ok.available_engines():
+        pytest.skip(f"the engine {name} needs optimkit[fused], which is not installed")
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run the test once under each engine."""
+    require_engine(request.param)
+    with ok.use_engine(request.param):
+        yield request.param
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20260117)
