@@ -77,7 +77,7 @@ def test_jacobian(name):
     np.testing.assert_allclose(np.stack(columns, 1), jacobian, atol=1e-15 * np.abs(jacobian).max())
 
 
-@pytest.mark.parametrize("name", set(PROBLEMS) - set(RESIDUALS))
+@pytest.mark.parametrize("name", sorted(set(PROBLEMS) - set(RESIDUALS)))
 def test_gradient(name):
     problem = PROBLEMS[name]
     x = np.array(problem.start) + 0.1
@@ -144,7 +144,7 @@ def test_lbfgs_takes_the_first_iterations_of_torch(name):
     np.testing.assert_allclose(ours.x, theirs.x, rtol=0, atol=1e-9 * scale)
 
 
-@pytest.mark.parametrize("name", set(MORE_GARBOW_HILLSTROM) - {"powell_badly_scaled"})
+@pytest.mark.parametrize("name", sorted(set(MORE_GARBOW_HILLSTROM) - {"powell_badly_scaled"}))
 def test_lbfgs_solves(name):
     """All but one: there torch's rule to skip pairs of small curvature stalls it, and ours."""
     problem = PROBLEMS[name]
@@ -153,6 +153,21 @@ def test_lbfgs_solves(name):
     loss = problem.loss(run.x)
     # 1e-5 in the gradient leaves this much in the loss of the flattest
     assert any(math.isclose(loss, f, rel_tol=1e-5, abs_tol=2e-6) for f in problem.minima)
+
+
+@pytest.mark.parametrize("options", [dict(lr=0.01), WOLFE], ids=["fixed steps", "line search"])
+def test_torch_goes_on_from_the_state(options):
+    ours = Run(LBFGS, PROBLEMS["rosenbrock"], max_iter=4, **options)
+    theirs = TorchRun(PROBLEMS["rosenbrock"], max_iter=4, **options)
+    ours.step()
+    theirs.x[:] = ours.x
+    saved = theirs.optimizer.state_dict()
+    saved["state"] = {0: _map(torch.from_numpy, ours.state)}
+    theirs.optimizer.load_state_dict(saved)
+    ours.step(), theirs.step()
+    assert ours.state["func_evals"] == theirs.state["func_evals"]
+    # as above
+    np.testing.assert_allclose(ours.x, theirs.x, rtol=0, atol=1e-10)
 
 
 # Conjugate gradients against SciPy
@@ -279,13 +294,18 @@ def test_is_pure_array_api(method, options):
     np.testing.assert_allclose(results[1], results[0], rtol=1e-9)
 
 
-def _plain(value):
-    """Arrays as lists, so that states compare."""
+def _map(function, value):
+    """Apply a function to every array of a state."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _map(function, item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return np.asarray(value).tolist() if hasattr(value, "shape") else value
+        return [_map(function, item) for item in value]
+    return function(value) if hasattr(value, "shape") and value.shape else value
+
+
+def _plain(state):
+    """The same state with lists for arrays, so that it compares."""
+    return _map(lambda array: np.asarray(array).tolist(), state)
 
 
 @pytest.mark.parametrize(
