@@ -22,6 +22,16 @@ def non_negative(value: Any) -> bool:
     return bool(value >= 0)
 
 
+@_limit("a number of at most 0")
+def non_positive(value: Any) -> bool:
+    return bool(value <= 0)
+
+
+@_limit("a number of at least 1")
+def at_least_one(value: Any) -> bool:
+    return bool(value >= 1)
+
+
 @_limit("a number above 0")
 def positive(value: Any) -> bool:
     return bool(value > 0)

@@ -24,3 +24,14 @@ def float32(number: float) -> float:
     if abs(number) > 3.5e38:  # struct refuses what rounds to infinity
         return float(number) * float("inf")
     return float(struct.unpack("f", struct.pack("f", number))[0])
+
+
+def bfloat16(x: Any) -> Any:
+    """Round a float32 array to the nearest values of bfloat16, ties to even, still as float32.
+
+    Veltkamp's splitting: exact for zeros and for 2^-126 <= abs(x) < 2^111; larger values and
+    infinities give NaN, and smaller ones keep more bits than bfloat16 has.
+    """
+    rounded = x * 65537.0  # 2^16 + 1
+    rounded -= rounded - x
+    return rounded

@@ -1,0 +1,177 @@
+"""Adafactor: adaptive learning rates with sublinear memory (Shazeer and Stern, 2018)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from optimkit.optimizer import Optimizer
+from optimkit.options import at_least_one, non_negative, non_positive
+from optimkit.rounding import lerp
+
+
+class Adafactor(Optimizer):
+    r"""Adafactor: Adam's second moment of a matrix kept as one row and one column.
+
+    .. math::
+        \hat\beta_t &= 1 - t^{\tau}, \qquad
+        \alpha_t = \max\big(\epsilon_2, \mathrm{RMS}(\theta_{t-1})\big)
+            \min\big(\gamma, 1 / \sqrt{t}\big) \\
+        R_t &= \hat\beta_t R_{t-1} + (1 - \hat\beta_t)\, \mathrm{mean}_\text{columns}(G_t^2) \\
+        C_t &= \hat\beta_t C_{t-1} + (1 - \hat\beta_t)\, \mathrm{mean}_\text{rows}(G_t^2) \\
+        V_t &= R_t C_t / \max\big(\mathrm{mean}(R_t), \epsilon_1\big) \\
+        U_t &= G_t / \max\big(\sqrt{V_t}, \epsilon_1\big) \\
+        \theta_t &= (1 - \gamma\lambda)\, \theta_{t-1}
+            - \alpha_t U_t / \max\big(1, \mathrm{RMS}(U_t) / d\big)
+
+    A vector is not factored: :math:`V_t = \hat\beta_t V_{t-1} + (1 - \hat\beta_t)\, G_t^2`. Arrays
+    of more dimensions are stacks of matrices, the last two dimensions.
+
+    Parameters
+    ----------
+    params : iterable of arrays, tensors or Parameters; of (name, parameter) pairs; mapping; groups
+        What to optimize, updated in place.
+    lr : float, default 1e-2
+        :math:`\gamma \ge 0`, the largest step relative to the parameter, and the factor of the
+        weight decay.
+    beta2_decay : float, default -0.8
+        :math:`\tau \le 0`, the exponent with which :math:`\hat\beta_t` comes near to 1.
+    eps : (float or None, float), default (None, 1e-3)
+        :math:`\epsilon_1 \ge 0`, the least root of a second moment, in units of the gradient
+        (None: the machine epsilon of the parameter's dtype), and :math:`\epsilon_2 \ge 0`, the
+        least scale of a parameter, in its units.
+    d : float, default 1.0
+        The root mean square :math:`d \ge 1` above which the update is clipped.
+    weight_decay : float, default 0
+        Rate :math:`\lambda \ge 0` of the decoupled decay; a step shrinks the parameter by
+        :math:`\gamma\lambda`.
+    foreach : optional
+        Accepted so that torch calls can be moved over; it chooses nothing here.
+    maximize : bool, default False
+        Ascend instead of descend.
+    fused : bool or None, default None
+        None or False: the eager reference. True is refused: the rule is not elementwise.
+
+    Raises
+    ------
+    ValueError
+        For an option out of its range.
+
+    Notes
+    -----
+    State per parameter: ``step`` (a count) and, of a matrix with n rows and m columns, ``row_var``
+    :math:`R` (n, 1) and ``col_var`` :math:`C` (1, m), of a vector or number ``variance`` :math:`V`
+    (its shape); each of the parameter's dtype.
+
+    Differs from the paper, as torch does: means take the place of sums, which changes only the
+    range; `lr` takes the place of the constant 0.01 in the relative step; and :math:`\epsilon_1`
+    bounds what is divided by instead of being added to the squared gradient, so its default and
+    its unit are others. The decay is that of :class:`AdamW`. The momentum of the paper's section
+    9 is left out.
+
+    Differs from torch in rounding only: the roots of :math:`R` and :math:`C` are taken before they
+    are multiplied, so no product of small moments underflows. With None, :math:`\epsilon_1` is
+    that of each parameter's own dtype; torch uses the first one's for its whole group.
+
+    References
+    ----------
+    .. [1] N. Shazeer, M. Stern, "Adafactor: adaptive learning rates with sublinear memory cost",
+       ICML 2018, arXiv:1804.04235.
+
+    Examples
+    --------
+    >>> import numpy as np, optimkit as ok
+    >>> weights = np.array([[1.0, -2.0], [3.0, 0.5]])
+    >>> optimizer = ok.Adafactor([weights], lr=0.1)
+    >>> for _ in range(100):
+    ...     optimizer.step(grads=[2 * weights])  # the gradient of the sum of squares
+    >>> bool(np.abs(weights).max() < 0.01)
+    True
+    """
+
+    limits = {
+        "lr": non_negative,
+        "beta2_decay": non_positive,
+        "d": at_least_one,
+        "weight_decay": non_negative,
+    }
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-2,
+        beta2_decay: float = -0.8,
+        eps: tuple[float | None, float] = (None, 1e-3),
+        d: float = 1.0,
+        weight_decay: float = 0.0,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        options = dict(
+            lr=lr,
+            beta2_decay=beta2_decay,
+            eps=eps,
+            d=d,
+            weight_decay=weight_decay,
+            foreach=foreach,
+            maximize=maximize,
+            fused=fused,
+        )
+        super().__init__(params, options)
+
+    @staticmethod
+    def check_options(hyper: Any) -> None:
+        least_root, least_scale = hyper.eps
+        if (least_root is not None and not least_root >= 0) or not least_scale >= 0:
+            raise ValueError(
+                f"Adafactor: invalid eps: {hyper.eps!r}; "
+                "it must be None or a number of at least 0, and a number of at least 0"
+            )
+
+    @staticmethod
+    def init(xp: Any, param: Any, hyper: Any) -> dict[str, Any]:
+        if param.ndim < 2:
+            return {"variance": xp.zeros_like(param)}
+        row, column = param[..., :, :1], param[..., :1, :]
+        return {"row_var": xp.zeros_like(row), "col_var": xp.zeros_like(column)}
+
+    @staticmethod
+    def update(
+        xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int
+    ) -> tuple[Any, dict[str, Any]]:
+        lr, (eps1, eps2), share = hyper.lr, hyper.eps, step**hyper.beta2_decay
+        if 0 in param.shape:  # torch divides by zero
+            return param, {}
+        if hyper.maximize:
+            grad = -grad
+        eps1 = float(xp.finfo(param.dtype).eps) if eps1 is None else eps1
+        # α = max(ε2, RMS(θ)) min(γ, 1 / sqrt(t))
+        alpha = max(eps2, mean_square(xp, param) ** 0.5) * min(lr, 1 / step**0.5)
+        # θ = (1 - γλ) θ
+        if hyper.weight_decay != 0:
+            param = param * (1 - lr * hyper.weight_decay)
+        # of a vector V = β V + (1 - β) G²
+        if param.ndim < 2:
+            variance = lerp(state["variance"], grad * grad, share)
+            new, root = {"variance": variance}, xp.sqrt(variance)
+        # of a matrix R = β R + (1 - β) mean(G²) of each row, C likewise of each column,
+        # and V = R C / max(mean(R), ε1)
+        else:
+            row_mean = xp.vecdot(grad, grad)[..., None] / grad.shape[-1]
+            row = lerp(state["row_var"], row_mean, share)
+            column_mean = xp.mean(grad * grad, axis=-2, keepdims=True)
+            column = lerp(state["col_var"], column_mean, share)
+            mean = xp.maximum(xp.mean(row, axis=-2, keepdims=True), eps1)
+            new, root = {"row_var": row, "col_var": column}, xp.sqrt(row / mean) * xp.sqrt(column)
+        # U = G / max(sqrt(V), ε1)
+        root = xp.maximum(root, eps1)
+        direction = grad / root
+        # θ = θ - α U / max(1, RMS(U) / d)
+        alpha = alpha / max(1.0, mean_square(xp, direction) ** 0.5 / hyper.d)
+        return param + (-alpha) * direction, new
+
+
+def mean_square(xp: Any, x: Any) -> float:
+    """Return the mean of the squares, summed row by row, which keeps float32 sums accurate."""
+    return float(xp.mean(xp.vecdot(x, x) / x.shape[-1] if x.ndim > 0 else x * x))
