@@ -50,8 +50,6 @@ class Bucket:
     fusable : bool
         Whether each parameter, gradient and state array lie alike in memory, without gaps.
     grad_addresses : array of int64
-    fresh : bool
-        Whether the optimizer may not know the states yet.
     cache : dict
         For the engines: valid as long as the bucket is.
     """
@@ -74,8 +72,7 @@ class Bucket:
         self._columns = {name: [state[name] for state in states] for name in self.names}
         self._keys = len(first)
         self.layouts: list[Layout] = [adapter.layout(x) for x in arrays]
-        self._signatures = adapter.signatures(arrays)
-        self._addresses = adapter.addresses(arrays)
+        self._fingerprints = adapter.fingerprints(arrays)
         self._grad_signatures = adapter.signatures(grads)
         self._reach = np.array(
             [
@@ -92,7 +89,6 @@ class Bucket:
             for column in (grads, *self._columns.values())
             for x, other in zip(arrays, column, strict=True)
         )
-        self.fresh = True
         self.cache: dict[Any, Any] = {}
 
     def _take(self, grads: list[Any]) -> None:
@@ -126,24 +122,23 @@ class Bucket:
     def renew(self, arrays: list[Any], grads: list[Any]) -> bool:
         """Take the next step's gradients; False if anything else has changed."""
         adapter, states = self.adapter, self.states
-        if not (
-            len(arrays) == len(self.arrays)
-            and all(map(is_, arrays, self.arrays))
-            and adapter.signatures(grads) == self._grad_signatures
-            and adapter.addresses(arrays) == self._addresses
-            and adapter.signatures(arrays) == self._signatures
-        ):
-            return False
         try:
-            for name, column in self._columns.items():
-                if not all(map(is_, map(itemgetter(name), states), column)):
-                    return False
+            if not (
+                len(arrays) == len(self.arrays)
+                and all(map(is_, arrays, self.arrays))
+                and adapter.signatures(grads) == self._grad_signatures
+                and adapter.fingerprints(arrays) == self._fingerprints
+                and set(map(len, states)) == {self._keys}
+                and all(
+                    all(map(is_, map(itemgetter(name), states), column))
+                    for name, column in self._columns.items()
+                )
+            ):
+                return False
             scalars = {name: _common(states, name) for name in self.scalars}
             step = _common(states, "step") + 1 if "step" in states[0] else self.step
-        except (KeyError, ValueError):
-            return False
-        if any(len(state) != self._keys for state in states):
-            return False
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError):
+            return False  # something of another kind, which the checks of a new bucket will name
         self.scalars, self.step = scalars, step
         self._take(grads)
         return True

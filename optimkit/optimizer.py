@@ -246,9 +246,10 @@ class Optimizer:
             hyper = _hyper(group)
             for bucket in self._buckets(index, group, column, hyper):
                 job, _ = engines.prepare(bucket, self.update, hyper, hyper.fused)
-                work.append((group, bucket, job))
-        for group, bucket, job in work:
-            self._commit(group, bucket, job())
+                work.append((bucket, job))
+        for bucket, job in work:
+            self._commit(bucket, job())
+        self._register()
         return loss
 
     def _evaluate(self, closure: Callable[[], Any], grads: Any = None) -> tuple[Any, Any]:
@@ -309,7 +310,7 @@ class Optimizer:
         labels = self._labels()[start:]
         if self._memory is None:
             self._memory = Memory([adapter_of(x).extent(x) for x in map(_array, self._params())])
-        active, arrays, states = [], [], []
+        active, arrays, states, strangers = [], [], [], []
         for i, (param, grad) in enumerate(zip(params, grads, strict=True)):
             if grad is None:
                 continue
@@ -322,30 +323,27 @@ class Optimizer:
                 raise type(error)(f"{type(self).__name__}: {labels[i]}: {error}") from None
             active.append(i)
             arrays.append(array)
-            state = self.state[param] if param in self.state else {}
-            states.append(state or self._initial_state(adapter, array, hyper, state))
-        plan = _Plan(params, active, self.state.version, self._memory)
+            known = self.state.get(param)
+            state = known or self._initial_state(adapter, array, hyper)
+            states.append(state)
+            if not known:
+                strangers.append((param, state))
+        plan = _Plan(params, active, self.state.version, self._memory, strangers)
         plan.buckets = buckets(active, arrays, [grads[i] for i in active], states, self._memory)
         return plan
 
-    def _initial_state(
-        self, adapter: Adapter, array: Any, hyper: Any, state: dict[str, Any]
-    ) -> dict[str, Any]:
-        """Return `state` as it is before the first step."""
+    def _initial_state(self, adapter: Adapter, array: Any, hyper: Any) -> dict[str, Any]:
+        """Return the state of a parameter before its first step."""
         with adapter.running_on(array):
             view = adapter.view(array)
             fresh = self.init(adapter.namespace(view), view, hyper)
         count = {"step": 0} if self.counts_steps else {}
-        return (
-            state
-            | count
-            | {
-                name: adapter.wrap(value, array) if is_array(value) else value
-                for name, value in fresh.items()
-            }
-        )
+        return count | {
+            name: adapter.wrap(value, array) if is_array(value) else value
+            for name, value in fresh.items()
+        }
 
-    def _commit(self, group: Group, bucket: Bucket, entries: Any) -> None:
+    def _commit(self, bucket: Bucket, entries: Any) -> None:
         """Write what a step found into the optimizer's own records."""
         adapter, counts = bucket.adapter, self.counts_steps
         for i, state in enumerate(bucket.states):
@@ -356,12 +354,18 @@ class Optimizer:
                     state[name] = (
                         adapter.wrap(value, bucket.arrays[i]) if is_array(value) else value
                     )
-        if bucket.fresh:
-            for i, state in zip(bucket.indices, bucket.states, strict=True):
-                if state:
-                    self.state[group["params"][i]] = state
-            bucket.fresh = False
         adapter.touched(bucket.arrays)
+
+    def _register(self) -> None:
+        """Let `state` know the parameters that have got a state by now."""
+        for plan in self._plans.values():
+            if plan.strangers:
+                for param, state in plan.strangers:
+                    if state:
+                        self.state[param] = state
+                plan.strangers = [pair for pair in plan.strangers if not pair[1]]
+        for plan in self._plans.values():
+            plan.version = self.state.version
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters that keep one.
@@ -485,7 +489,7 @@ class Optimizer:
     ) -> dict[str, Any]:
         """Return the state of one parameter from a checkpoint."""
         adapter = adapter_of(array)
-        expected = self._initial_state(adapter, array, hyper, {})
+        expected = self._initial_state(adapter, array, hyper)
         state = {}
         for name, value in saved.items():
             like = expected.get(name, array)
@@ -572,27 +576,38 @@ _MOMENTS = (
 class _Plan:
     """The buckets of one group, and what they were made for."""
 
-    def __init__(self, params: list[Any], active: list[int], version: int, memory: Memory) -> None:
+    def __init__(
+        self,
+        params: list[Any],
+        active: list[int],
+        version: int,
+        memory: Memory,
+        strangers: list[tuple[Any, dict[str, Any]]],
+    ) -> None:
         self.params, self.active, self.version = list(params), active, version
         self.memory = memory
+        self.strangers = strangers  # parameters, with their state, that the optimizer has none of
+        self.bare = not any(type(param) is Parameter for param in params)
         self.buckets: list[Bucket] = []
 
     def renew(
         self, params: list[Any], grads: list[Any], version: int, memory: Memory | None
     ) -> bool:
         """Hand the buckets the next gradients; False if they have to be made anew."""
-        return (
+        if not (
             self.memory is memory
             and self.version == version
             and len(params) == len(self.params)
             and all(map(is_, params, self.params))
             and [i for i, grad in enumerate(grads) if grad is not None] == self.active
-            and all(
-                bucket.renew(
-                    [_array(params[i]) for i in bucket.indices], [grads[i] for i in bucket.indices]
-                )
-                for bucket in self.buckets
-            )
+        ):
+            return False
+        arrays = params if self.bare else list(map(_array, params))
+        if len(self.buckets) == 1 and len(self.active) == len(params):
+            return self.buckets[0].renew(arrays, grads)
+        return all(
+            bucket.renew([arrays[i] for i in bucket.indices], [grads[i] for i in bucket.indices])
+            for bucket in self.buckets
         )
 
 

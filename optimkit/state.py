@@ -23,6 +23,11 @@ class State(MutableMapping[Any, dict[str, Any]]):
             entry = self._entries[id(param)]
         return entry[1]
 
+    def get(self, param: Any, default: Any = None) -> Any:
+        """Return the state of `param`, or `default` without making it one."""
+        entry = self._entries.get(id(param))
+        return default if entry is None else entry[1]
+
     def __setitem__(self, param: Any, state: dict[str, Any]) -> None:
         self._entries[id(param)] = (param, state)
         self.version += 1

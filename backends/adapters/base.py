@@ -41,17 +41,21 @@ class Adapter(ABC):
         signature = self.signature
         return [signature(x) for x in arrays]
 
+    def fingerprints(self, arrays: Sequence[Any]) -> list[Hashable]:
+        """What tells, of the same objects one step later, whether their memory is what it was."""
+        return list(zip(self.addresses(arrays), self.signatures(arrays), strict=True))
+
     @abstractmethod
     def layout(self, x: Any) -> Layout:
         """Describe the memory of `x`."""
 
     @abstractmethod
     def addresses(self, arrays: Sequence[Any]) -> list[int]:
-        """Where each array begins, as a number; 0 where that cannot be known."""
+        """Where each array begins, as a number."""
 
     @abstractmethod
     def extent(self, x: Any) -> tuple[int, int]:
-        """First address of `x` and the address after its last; (0, 0) where unknown."""
+        """First address of `x` and the address after its last; (0, 0) if it has none."""
 
     def share_memory(self, x: Any, y: Any) -> bool:
         """Whether an element of `x` is an element of `y`, given that their extents overlap."""

@@ -23,7 +23,7 @@ class CuPyAdapter(Adapter):
             raise ValueError("its elements overlap (a broadcast array?); a copy is needed")
 
     def signature(self, x: Any) -> Hashable:
-        return x.dtype, x.shape, x.strides, x.device.id
+        return x.__class__, x.dtype, x.shape, x.strides, x.device.id
 
     def layout(self, x: Any) -> Layout:
         real = x.dtype.type(0).real.dtype if x.dtype.kind == "c" else x.dtype

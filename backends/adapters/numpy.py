@@ -46,10 +46,13 @@ class NumPyAdapter(Adapter):
             raise ValueError("its elements overlap (a broadcast array?); a copy is needed")
 
     def signature(self, x: Any) -> Hashable:
-        return x.dtype, x.shape, x.strides
+        return x.__class__, x.dtype, x.shape, x.strides
 
     def signatures(self, arrays: Sequence[Any]) -> list[Hashable]:
-        return [(x.dtype, x.shape, x.strides) for x in arrays]
+        return [(x.__class__, x.dtype, x.shape, x.strides) for x in arrays]
+
+    def fingerprints(self, arrays: Sequence[Any]) -> list[Hashable]:
+        return self.signatures(arrays)  # NumPy does not move the memory of an array in use
 
     def layout(self, x: Any) -> Layout:
         real = x.dtype.type(0).real.dtype if x.dtype.kind == "c" else x.dtype

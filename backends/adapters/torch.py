@@ -47,7 +47,14 @@ class TorchAdapter(Adapter):
             raise ValueError("its elements overlap (an expanded tensor?); clone it")
 
     def signature(self, x: Any) -> Hashable:
-        return x.dtype, x.shape, x.stride(), x.device, x.is_neg()
+        return x.__class__, x.dtype, x.shape, x.stride(), x.device, x.is_neg()
+
+    def signatures(self, arrays: Sequence[Any]) -> list[Hashable]:
+        return [(x.__class__, x.dtype, x.shape, x.stride(), x.device, x.is_neg()) for x in arrays]
+
+    def fingerprints(self, arrays: Sequence[Any]) -> list[Hashable]:
+        # `p.data = ...` moves memory, but never to the same address with another dtype or device.
+        return [(x.data_ptr(), x.shape, x.stride()) for x in arrays]
 
     def layout(self, x: Any) -> Layout:
         dtype = REAL.get(x.dtype, x.dtype)

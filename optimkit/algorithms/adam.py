@@ -133,7 +133,7 @@ class Adam(Optimizer):
         elif decay != 0:
             grad = grad + decay * param
         # m = β1 m + (1 - β1) g
-        m = lerp(state["exp_avg"], grad, 1 - beta1)
+        m = lerp(state["exp_avg"], grad, 1 - beta1, xp)
         # v = β2 v + (1 - β2) g²
         v = state["exp_avg_sq"] * beta2 + (1 - beta2) * grad * grad
         new = {"exp_avg": m, "exp_avg_sq": v}

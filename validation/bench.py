@@ -1,0 +1,355 @@
+"""How fast is it: engines and peers side by side in one process, as ratios of medians."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+
+import optimkit as ok
+
+WORKLOADS: dict[str, list[int]] = {
+    "300 x 64": [64] * 300,
+    "300 x 1,000": [1_000] * 300,
+    "1 x 1M": [1_000_000],
+    "mix, 10M": [64] * 100 + [4_096] * 50 + [250_000] * 40,
+    "1 x 10M": [10_000_000],
+}
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "Adam": {},
+    "AdamW": {},
+    "SGD": {"lr": 1e-3, "momentum": 0.9},
+}
+TORCH = {"for-loop": {"foreach": False, "fused": False}, "foreach": {"foreach": True}}
+THREADS = 2
+TURN = 2e-3  # seconds of steps that a candidate runs before the next has its turn
+
+Step = Callable[[], Any]
+
+
+def _arrays(sizes: list[int], scale: float) -> list[np.ndarray[Any, Any]]:
+    random = np.random.default_rng(0)
+    return [(scale * random.standard_normal(n)).astype(np.float32) for n in sizes]
+
+
+def _ours(name: str, options: dict[str, Any], sizes: list[int], engine: str) -> Step:
+    optimizer = getattr(ok, name)(_arrays(sizes, 1), **options)
+    # A model makes new gradients at each step: two sets take turns, so that none is recognized.
+    grads = cycle([_arrays(sizes, 1e-2), _arrays(sizes, 1e-2)])
+
+    def step() -> None:
+        with ok.use_engine(engine):
+            optimizer.step(grads=next(grads))
+
+    return step
+
+
+def _tensors(sizes: list[int]) -> list[Any]:
+    import torch
+
+    params = [torch.tensor(x) for x in _arrays(sizes, 1)]
+    for param, grad in zip(params, _arrays(sizes, 1e-2), strict=True):
+        param.grad = torch.tensor(grad)
+    return params
+
+
+def _candidates(
+    name: str, options: dict[str, Any], sizes: list[int], engines: list[str]
+) -> dict[str, Step]:
+    """Every way to take the step, by name."""
+    steps = {engine: _ours(name, options, sizes, engine) for engine in engines}
+    if find_spec("torch") is not None:
+        import torch
+
+        best = engines[0]
+        adapted = getattr(ok, name)(_tensors(sizes), **options)
+
+        def step_tensors() -> None:
+            with ok.use_engine(best):
+                adapted.step()
+
+        steps[f"{best}, torch tensors"] = step_tensors
+        peers = dict(TORCH)
+        if name in ("SGD", "Adam", "AdamW", "Adagrad"):
+            peers["fused"] = {"fused": True}
+        for peer, flags in peers.items():
+            optimizer = getattr(torch.optim, name)(_tensors(sizes), **options, **flags)
+            steps[f"torch {peer}"] = optimizer.step
+    return steps
+
+
+def measure(steps: dict[str, Step], rounds: int) -> dict[str, float]:
+    """Median seconds of each step, the candidates taking turns."""
+    repeats = {}
+    for name, step in steps.items():
+        for _ in range(3):
+            step()
+        start = time.perf_counter()
+        step()
+        repeats[name] = max(1, int(TURN / (time.perf_counter() - start)))
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(rounds):
+        for name, step in steps.items():
+            step()  # the candidate before has left its own arrays in the caches
+            start = time.perf_counter()
+            for _ in range(repeats[name]):
+                step()
+            times[name].append((time.perf_counter() - start) / repeats[name])
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+@dataclass
+class Bound:
+    """A figure and the most that it may be."""
+
+    what: str
+    value: float
+    bound: float | None = None
+    unit: str = ""
+
+    @property
+    def held(self) -> bool:
+        return self.bound is None or self.value <= self.bound
+
+
+FUSED_BOUNDS = dict(zip(WORKLOADS, (0.35, 0.5, 0.85, 0.8, 1.1), strict=True))
+BLOCKED_BOUNDS = {"1 x 1M": 0.6, "mix, 10M": 0.6, "1 x 10M": 0.6}
+
+
+@dataclass
+class Table:
+    """Times of one optimizer: a row for each workload, a column for each candidate."""
+
+    optimizer: str
+    reference: str
+    seconds: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def ratio(self, workload: str, candidate: str) -> float:
+        return self.seconds[workload][candidate] / self.seconds[workload][self.reference]
+
+
+def steps_table(name: str, rounds: int, workloads: list[str], engines: list[str]) -> Table:
+    """Measure one optimizer on the workloads."""
+    reference = "torch fused" if name in ("SGD", "Adam", "AdamW", "Adagrad") else "torch for-loop"
+    if find_spec("torch") is None:
+        reference = "eager"
+    table = Table(name, reference)
+    for workload in workloads:
+        sizes = WORKLOADS[workload]
+        steps = _candidates(name, OPTIMIZERS[name], sizes, engines)
+        table.seconds[workload] = measure(steps, rounds if sum(sizes) < 5e6 else rounds // 2 + 1)
+    return table
+
+
+def step_bounds(table: Table) -> list[Bound]:
+    """What the tables must show."""
+    bounds = []
+    for workload, seconds in table.seconds.items():
+        what = f"{table.optimizer}, {workload}: "
+        if "numba" in seconds and table.reference == "torch fused":
+            bound = FUSED_BOUNDS[workload]
+            bounds.append(Bound(what + "numba / fused", table.ratio(workload, "numba"), bound))
+        if workload in BLOCKED_BOUNDS:
+            ratio = seconds["blocked"] / seconds["eager"]
+            bounds.append(Bound(what + "blocked / eager", ratio, BLOCKED_BOUNDS[workload]))
+    return bounds
+
+
+def trace_time() -> Bound:
+    """Cost of tracing AdamW once, which every bucket does at every step."""
+    from types import SimpleNamespace
+
+    from optimkit.backends.trace import trace
+
+    hyper = SimpleNamespace(**ok.AdamW([np.zeros(1)]).param_groups[0])
+    names = ("exp_avg", "exp_avg_sq")
+
+    def once() -> None:
+        trace(ok.AdamW.update, names, {}, hyper, 3)
+
+    seconds = measure({"trace": once}, 51)["trace"]
+    return Bound("tracing a bucket (AdamW)", seconds * 1e6, 30, "µs")
+
+
+def overhead() -> list[Bound]:
+    """Python's share of a step a tensor: the growth of the time with the number of tensors of 1."""
+    bounds = []
+    kinds = ["arrays"] + (["torch tensors"] if find_spec("torch") else [])
+    for kind in kinds:
+        steps = {}
+        for count in (100, 1100):
+            sizes = [1] * count
+            if kind == "arrays":
+                steps[str(count)] = _ours("AdamW", {}, sizes, ok.available_engines()[0])
+            else:
+                steps[str(count)] = ok.AdamW(_tensors(sizes)).step
+        seconds = measure(steps, 31)
+        each = (seconds["1100"] - seconds["100"]) / 1000
+        bounds.append(Bound(f"overhead a tensor and step ({kind})", each * 1e6, 2, "µs"))
+    return bounds
+
+
+FIRST_STEP = """
+import time, numpy as np, optimkit as ok
+optimizer, grads = ok.AdamW([np.ones(1_000_000, np.float32)]), [np.ones(1_000_000, np.float32)]
+start = time.perf_counter()
+optimizer.step(grads=grads)
+print(time.perf_counter() - start)
+"""
+
+
+def first_step() -> list[Bound]:
+    """Seconds of the first fused step of a process, import of Numba included."""
+    if "numba" not in ok.available_engines():
+        return []
+    cold, warm = [], []
+    for _ in range(3):
+        with tempfile.TemporaryDirectory() as cache:
+            env = os.environ | {"OPTIMKIT_CACHE_DIR": cache}
+            cold.append(float(_python(FIRST_STEP, env)))
+            warm.append(float(_python(FIRST_STEP, env)))
+    return [
+        Bound("first fused step, cold", statistics.median(cold), 3, "s"),
+        Bound("first fused step, from the disk cache", statistics.median(warm), 1, "s"),
+    ]
+
+
+def _python(code: str, env: dict[str, str] | None = None) -> str:
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
+
+
+def import_time() -> Bound:
+    """`import optimkit` over `import numpy`, processes taking turns."""
+    times: dict[str, list[float]] = {"numpy": [], "optimkit": []}
+    for _ in range(15):
+        for name, values in times.items():
+            code = f"import time; t = time.perf_counter(); import {name}; "
+            values.append(float(_python(code + "print(time.perf_counter() - t)")))
+    ratio = statistics.median(times["optimkit"]) / statistics.median(times["numpy"])
+    return Bound("import optimkit / import numpy", ratio, 1.6)
+
+
+def peak_memory() -> list[Bound]:
+    """Largest memory a step of AdamW on one array of 10M takes, over the array's own."""
+    bounds = []
+    for engine in ok.available_engines():
+        param, grad = _arrays([10_000_000], 1)[0], _arrays([10_000_000], 1)[0]
+        optimizer = ok.AdamW([param])
+        with ok.use_engine(engine):
+            optimizer.step(grads=[grad])
+            tracemalloc.start()
+            optimizer.step(grads=[grad])
+            _, peak = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+        bound = None if engine == "eager" else 0.05
+        what = f"memory a step takes / the parameter's ({engine})"
+        bounds.append(Bound(what, peak / param.nbytes, bound))
+    return bounds
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``optimkit bench``."""
+    parser.add_argument("--optimizer", choices=[*OPTIMIZERS], nargs="*", default=[*OPTIMIZERS])
+    parser.add_argument("--workload", choices=[*WORKLOADS], nargs="*", default=[*WORKLOADS])
+    parser.add_argument("--rounds", type=int, default=21, help="turns of each candidate")
+    parser.add_argument("--json", metavar="FILE", help="write the figures for machines")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, print, and return 0 only if every bound held."""
+    from rich.console import Console
+
+    from optimkit.validation.progress import progress
+
+    console = Console()
+    _two_threads()
+    engines = ok.available_engines()
+    tables, bounds = [], []
+    work: list[tuple[str, Callable[[], Any]]] = [
+        (name, lambda name=name: steps_table(name, args.rounds, args.workload, engines))
+        for name in args.optimizer
+    ]
+    others: list[tuple[str, Callable[[], Any]]] = [
+        ("tracing", trace_time),
+        ("overhead", overhead),
+        ("first step", first_step),
+        ("import", import_time),
+        ("memory", peak_memory),
+    ]
+    for _, function in progress(console, work + others):
+        result = function()
+        if isinstance(result, Table):
+            tables.append(result)
+            bounds += step_bounds(result)
+        else:
+            bounds += [result] if isinstance(result, Bound) else result
+    for table in tables:
+        console.print(_rich_table(table))
+    console.print(_rich_bounds(bounds))
+    if args.json:
+        with open(args.json, "w") as file:
+            json.dump(_as_json(tables, bounds), file, indent=1)
+    return 0 if all(bound.held for bound in bounds) else 1
+
+
+def _two_threads() -> None:
+    os.environ.setdefault("OPTIMKIT_NUM_THREADS", str(THREADS))
+    if find_spec("torch") is not None:
+        import torch
+
+        torch.set_num_threads(THREADS)
+
+
+def _rich_table(table: Table) -> Any:
+    from rich.table import Table as RichTable
+
+    shown = RichTable(
+        title=f"{table.optimizer}, float32, {THREADS} threads: time relative to {table.reference}",
+        caption="below 1 is faster; medians of interleaved runs",
+        title_justify="left",
+    )
+    shown.add_column("tensors")
+    first = next(iter(table.seconds.values()))
+    for candidate in first:
+        shown.add_column(candidate, justify="right")
+    shown.add_column(f"{table.reference}, µs", justify="right")
+    for workload, seconds in table.seconds.items():
+        ratios = [f"{table.ratio(workload, candidate):.2f}" for candidate in seconds]
+        shown.add_row(workload, *ratios, f"{seconds[table.reference] * 1e6:,.0f}")
+    return shown
+
+
+def _rich_bounds(bounds: list[Bound]) -> Any:
+    from rich.table import Table as RichTable
+
+    shown = RichTable(title="What it must reach", title_justify="left")
+    for column, justify in (("figure", "left"), ("measured", "right"), ("at most", "right")):
+        shown.add_column(column, justify=justify)  # type: ignore[arg-type]
+    shown.add_column("")
+    for bound in bounds:
+        at_most = "" if bound.bound is None else f"{bound.bound:g} {bound.unit}"
+        verdict = "" if bound.bound is None else "[green]held" if bound.held else "[red]missed"
+        shown.add_row(bound.what, f"{bound.value:.2f} {bound.unit}", at_most, verdict)
+    return shown
+
+
+def _as_json(tables: list[Table], bounds: list[Bound]) -> dict[str, Any]:
+    return {
+        "threads": THREADS,
+        "seconds": {table.optimizer: table.seconds for table in tables},
+        "bounds": [{**vars(bound), "held": bound.held} for bound in bounds],
+    }
