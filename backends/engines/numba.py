@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import keyword
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -79,7 +81,7 @@ def block(table, tensor, start, stop, slots):
     size = stop - start
 {arrays}
 {slots}
-    for i in range({first}.size):
+    for i in range({count}):
 {body}
 
 
@@ -97,31 +99,44 @@ def parallel(table, chunks, slots, bounds):
 '''
 
 
+# Names that a kernel has for itself.
+_TAKEN = re.compile(
+    r"[svx]\d+|.*_|table|tensor|start|stop|slots|size|i|one|zero|np|abs|carray|pointer"
+)
+
+
+def _identifier(row: int, name: str) -> str:
+    """A column's own name, or one made up where a kernel cannot call it that."""
+    usable = name.isidentifier() and name.isascii() and not keyword.iskeyword(name)
+    return name if usable and not _TAKEN.fullmatch(name) else f"x{row}"
+
+
 def source(program: Program, dtype: str, cache: bool = True) -> str:
     """Write the text of the kernel for `program`."""
     inputs, live = program.inputs, program.live()
     columns = inputs + program.new_state
-    rename = {name: f"{name}_" for name in columns}
+    scalar = {name: _identifier(row, name) for row, name in enumerate(columns)}
     itemsize = np.dtype(dtype).itemsize
 
     def operand(value: int) -> str:
         if value < 0:
             return f"s{~value}"
-        return inputs[value] if value < len(inputs) else f"v{value}"
+        return scalar[inputs[value]] if value < len(inputs) else f"v{value}"
 
     used = {name for i, name in enumerate(inputs) if live[i]} | {n for n, _ in program.outputs}
     arrays = [
-        f"{rename[name]} = carray(pointer(table[{row}, tensor] + start * {itemsize}), size)"
+        f"{scalar[name]}_ = carray(pointer(table[{row}, tensor] + start * {itemsize}), size)"
         for row, name in enumerate(columns)
         if name in used
     ]
-    body = [f"{name} = {rename[name]}[i]" for i, name in enumerate(inputs) if live[i]]
+    names = [scalar[name] for i, name in enumerate(inputs) if live[i]]
+    body = [f"{name} = {name}_[i]" for name in names]
     slots = set()
     for i, (name, *operands) in enumerate(program.operations, len(inputs)):
         if live[i]:
             body.append(f"v{i} = " + EXPRESSIONS[name].format(*map(operand, operands)))
             slots.update(~x for x in operands if x < 0)
-    body += [f"{rename[name]}[i] = {operand(value)}" for name, value in program.outputs]
+    body += [f"{scalar[name]}_[i] = {operand(value)}" for name, value in program.outputs]
 
     def lines(statements: list[str], indent: int) -> str:
         return "\n".join(" " * indent + statement for statement in statements)
@@ -131,8 +146,8 @@ def source(program: Program, dtype: str, cache: bool = True) -> str:
         cache=cache,
         arrays=lines(arrays, 4),
         slots=lines([f"s{k} = slots[{k}]" for k in sorted(slots)], 4),
-        first=arrays[0].partition(" ")[0],
-        body=lines(body, 8),
+        count=f"{arrays[0].partition(' ')[0]}.size" if arrays else "0",
+        body=lines(body or ["pass"], 8),
     )
 
 
