@@ -1,0 +1,247 @@
+"""The same run on one of our engines, and how far it is from the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+import optimkit as ok
+from optimkit.validation.cases import Case
+from optimkit.validation.inputs import (
+    Array,
+    gradients,
+    has_gradient,
+    lay_out,
+    objective,
+    parameters,
+    rate_factor,
+)
+from optimkit.validation.recordings import Trajectory, snapshot
+
+
+@dataclass(frozen=True)
+class Way:
+    """An engine and an array library."""
+
+    engine: str
+    library: str
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        return f"{self.engine} on {LIBRARIES[self.library]}"
+
+
+LIBRARIES = {
+    "numpy": "NumPy arrays",
+    "torch": "torch tensors",
+    "array_api_strict": "array-api-strict",
+    "cupy": "CuPy arrays",
+}
+
+
+def ways() -> tuple[list[Way], dict[str, str]]:
+    """Return the ways that can be checked here, the fastest first, and why others cannot be."""
+    engines = ok.available_engines()
+    fastest = engines[0]
+    possible = [Way(engine, "numpy") for engine in engines]
+    absent = {}
+    if "numba" not in engines:
+        absent["numba on NumPy arrays"] = "numba is not installed"
+    if find_spec("torch") is None:
+        absent[f"{fastest} on torch tensors"] = "torch is not installed"
+    else:
+        possible.append(Way(fastest, "torch"))
+    if find_spec("array_api_strict") is None:
+        absent["eager on array-api-strict"] = "array-api-strict is not installed"
+    else:
+        possible.append(Way("eager", "array_api_strict"))
+    if _has_gpu():
+        possible.append(Way("cuda" if "cuda" in engines else "eager", "cupy"))
+    else:
+        absent["cuda on CuPy arrays"] = "there is no CUDA device, or no CuPy"
+    return possible, absent
+
+
+def _has_gpu() -> bool:
+    if find_spec("cupy") is None:
+        return False
+    try:
+        import cupy
+
+        return bool(cupy.cuda.is_available())
+    except Exception:  # whatever a broken driver raises: there is no usable device
+        return False
+
+
+def _to(library: str, array: Array) -> Any:
+    """Make an array of a library from a NumPy array, on its memory where that is possible."""
+    if library == "numpy":
+        return array
+    if library == "torch":
+        import torch
+
+        return torch.from_numpy(array if array.flags.writeable else array.copy())
+    if library == "cupy":
+        import cupy
+
+        return cupy.asarray(array)
+    import array_api_strict
+
+    return array_api_strict.asarray(array.copy())
+
+
+def _back(value: Any) -> Any:
+    """Make a NumPy array of an array of any library; leave numbers alone."""
+    if hasattr(value, "detach"):
+        return value.detach().numpy()
+    if hasattr(value, "get"):
+        return value.get()
+    return np.asarray(value) if hasattr(value, "shape") else value
+
+
+def trajectory(case: Case, dtype: str, way: Way, steps: Sequence[int]) -> Trajectory:
+    """Run a case with optimkit."""
+    setting, orders = case.circumstances, [order for _, order in case.circumstances.shapes]
+    begin = parameters(setting, dtype)
+    params = [_to(way.library, lay_out(x, o)) for x, o in zip(begin, orders, strict=True)]
+    groups = [{"params": [params[i] for i in group]} for group in setting.groups]
+    optimizer = getattr(ok, case.optimizer)(groups, **case.options)
+    rates = [group["lr"] * (k + 1) for k, group in enumerate(optimizer.param_groups)]
+    grads = gradients(setting, dtype, max(steps))
+
+    def closure() -> tuple[float, list[Any]]:
+        loss, columns = objective([np.asarray(_back(p)) for p in params])
+        return loss, [_to(way.library, g) for g in columns]
+
+    result: Trajectory = {}
+    with ok.use_engine(way.engine):
+        for step in range(1, max(steps) + 1):
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * (rate_factor(step) if setting.scheduled else 1.0)
+            if setting.closure:
+                optimizer.step(closure)
+            else:
+                given = [
+                    _to(
+                        way.library, grad[step - 1, ...] if o == "C" else lay_out(grad[step - 1], o)
+                    )
+                    if has_gradient(setting, i, step)
+                    else None
+                    for i, (grad, o) in enumerate(zip(grads, orders, strict=True))
+                ]
+                if way.library == "torch":
+                    for p, g in zip(params, given, strict=True):
+                        p.grad = g
+                    optimizer.step()
+                else:
+                    optimizer.step(grads=given)
+            if step in steps:
+                states = [{k: _back(v) for k, v in optimizer.state[p].items()} for p in params]
+                result[step] = snapshot([_back(p) for p in params], states)
+    return result
+
+
+@dataclass
+class Difference:
+    """How far two trajectories are apart.
+
+    Attributes
+    ----------
+    steps : int
+        The last step compared.
+    values : int
+        How many numbers were compared: parameters and state, at every recorded step.
+    unequal : int
+        How many have other bits. NaN equals NaN: its sign and payload are not IEEE 754's concern.
+    ulp : float
+        The most floating-point numbers between two values.
+    relative : float
+        The largest ``|difference| / max(|value|, lr)`` among the parameters.
+    first : str
+        Where the first difference is.
+    """
+
+    steps: int = 0
+    values: int = 0
+    unequal: int = 0
+    ulp: float = 0.0
+    relative: float = 0.0
+    first: str = ""
+
+
+def compare(
+    own: Trajectory, reference: Trajectory, lr: float, signed_zeros: bool = True
+) -> Difference:
+    """Compare two trajectories at the steps that both have.
+
+    Parameters
+    ----------
+    own, reference : trajectory
+    lr : float
+        The learning rate, the scale of a step.
+    signed_zeros : bool
+        Whether 0 and -0 are unequal.
+    """
+    result = Difference()
+    for step in sorted(own.keys() & reference.keys()):
+        result.steps = step
+        mine, theirs = own[step], reference[step]
+        for label in sorted(mine.keys() | theirs.keys()):
+            x, y = mine.get(label), theirs.get(label)
+            if x is None or y is None or (x.shape, x.dtype) != (y.shape, y.dtype):
+                unlike = max(0 if z is None else z.size for z in (x, y)) or 1
+                result.values += unlike
+                result.unequal += unlike
+                result.ulp = result.relative = np.inf
+                found = [None if z is None else f"{z.dtype.name}{z.shape}" for z in (x, y)]
+                result.first = result.first or f"step {step}, {label}: {found[0]}, not {found[1]}"
+                continue
+            _compare(result, _real(x), _real(y), lr, signed_zeros, f"step {step}, {label}")
+    return result
+
+
+def _compare(
+    result: Difference, x: Array, y: Array, lr: float, signed_zeros: bool, where: str
+) -> None:
+    unequal = (_bits(x) != _bits(y)) & ~(np.isnan(x) & np.isnan(y))
+    if not signed_zeros:
+        unequal &= (x != 0) | (y != 0)
+    result.values += x.size
+    if not unequal.any():
+        return
+    result.unequal += int(unequal.sum())
+    place = int(np.argmax(unequal))
+    result.first = result.first or f"{where}[{place}]: {x[place]!r}, not {y[place]!r}"
+    x, y = x[unequal], y[unequal]
+    finite = np.isfinite(x) & np.isfinite(y)
+    if not finite.all():
+        result.ulp = result.relative = np.inf
+    x, y = x[finite], y[finite]
+    if x.size:
+        apart = np.abs(_ordinal(x).astype(np.float64) - _ordinal(y).astype(np.float64))
+        result.ulp = max(result.ulp, float(apart.max()))
+        if "." not in where.rpartition(" ")[2]:
+            wide, gap = y.astype(np.float64), np.abs(x.astype(np.float64) - y)
+            result.relative = max(
+                result.relative, float((gap / np.maximum(np.abs(wide), lr)).max())
+            )
+
+
+def _real(x: Array) -> Array:
+    flat = x.reshape(-1)
+    return flat.view(flat.real.dtype)
+
+
+def _bits(x: Array) -> Array:
+    return x.view(f"uint{8 * x.itemsize}")
+
+
+def _ordinal(x: Array) -> Array:
+    """Number the floats in their order, so that neighbours differ by 1 and both zeros are 0."""
+    whole = x.view(f"int{8 * x.itemsize}")
+    return np.where(whole < 0, np.iinfo(whole.dtype).min - whole, whole)

@@ -1,0 +1,104 @@
+"""Trajectories: what an optimizer did, at a handful of steps, and how they are kept in files."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from optimkit.validation.cases import Case
+from optimkit.validation.inputs import Array
+
+FOLDER = Path(__file__).with_name("recordings")
+STEPS = (1, 10, 100, 1000)  # what is compared
+
+# State that is a number for the whole parameter; torch keeps it as a float32 tensor.
+NUMBERS = ("step", "mu_product", "eta", "mu", "n_iter", "func_evals")
+
+# From "0" (the first parameter) or "0.exp_avg" (its state) to the values.
+Snapshot = dict[str, Array]
+Trajectory = dict[int, Snapshot]
+
+
+@dataclass
+class Recording:
+    """The trajectories of one optimizer, by case name and dtype, and where they come from."""
+
+    origin: dict[str, Any]
+    trajectories: dict[tuple[str, str], Trajectory]
+    options: dict[str, str]
+
+    def find(self, case: Case, dtype: str) -> Trajectory | None:
+        """Return the trajectory of a case, or None if there is none of these very options."""
+        if self.options.get(case.name) != describe(case):
+            return None
+        return self.trajectories.get((case.name, dtype))
+
+
+def describe(case: Case) -> str:
+    """Everything that a trajectory depends on, besides the code."""
+    return repr((sorted(case.options.items()), case.circumstances))
+
+
+def save(recording: Recording, path: Path) -> None:
+    """Write a recording: one stretch of numbers for each dtype, and an index."""
+    stretches: dict[str, list[Array]] = {"float32": [], "float64": []}
+    index = []
+    for (name, dtype), trajectory in recording.trajectories.items():
+        steps: dict[int, list[tuple[str, str, list[int]]]] = {}
+        for step, snapshot in trajectory.items():
+            steps[step] = [(k, x.dtype.name, list(x.shape)) for k, x in snapshot.items()]
+            for x in snapshot.values():
+                flat = np.ascontiguousarray(x).reshape(-1)
+                real = flat.view(flat.real.dtype)
+                stretches[real.dtype.name].append(real)
+        index.append((name, dtype, steps))
+    header = {"origin": recording.origin, "options": recording.options, "index": index}
+    text = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    partial = path.with_suffix(".partial.npz")
+    arrays = {name: np.concatenate(x) if x else np.zeros(0) for name, x in stretches.items()}
+    np.savez_compressed(partial, header=text, float32=arrays["float32"], float64=arrays["float64"])
+    os.replace(partial, path)
+
+
+def load(path: Path) -> Recording:
+    """Read what `save` wrote."""
+    with np.load(path) as file:
+        header = json.loads(bytes(file["header"]))
+        stretches = {name: file[name] for name in ("float32", "float64")}
+    used = {name: 0 for name in stretches}
+    trajectories: dict[tuple[str, str], Trajectory] = {}
+    for name, dtype, steps in header["index"]:
+        trajectory: Trajectory = {}
+        for step, entries in steps.items():
+            snapshot: Snapshot = {}
+            for label, kind, shape in entries:
+                real = np.dtype(kind).type(0).real.dtype
+                size = int(np.prod(shape)) * (np.dtype(kind).itemsize // real.itemsize)
+                start = used[real.name]
+                used[real.name] += size
+                stretch = stretches[real.name][start : start + size]
+                snapshot[label] = stretch.view(kind).reshape(shape)
+            trajectory[int(step)] = snapshot
+        trajectories[name, dtype] = trajectory
+    return Recording(header["origin"], trajectories, header["options"])
+
+
+def snapshot(params: list[Array], states: list[dict[str, Any]]) -> Snapshot:
+    """Copy parameters and state, given as NumPy arrays and numbers.
+
+    Numbers become float64, which holds float32 and counts exactly.
+    """
+    result: Snapshot = {}
+    for i, (param, state) in enumerate(zip(params, states, strict=True)):
+        result[str(i)] = np.array(param, order="C")
+        for name in sorted(state):
+            number = name in NUMBERS
+            if state[name] is not None:
+                dtype = np.float64 if number else None
+                result[f"{i}.{name}"] = np.array(state[name], dtype, order="C")
+    return result
