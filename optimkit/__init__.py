@@ -7,7 +7,9 @@ from optimkit.algorithms.adam import Adam
 from optimkit.algorithms.adamax import Adamax
 from optimkit.algorithms.adamw import AdamW
 from optimkit.algorithms.asgd import ASGD
+from optimkit.algorithms.lbfgs import LBFGS
 from optimkit.algorithms.nadam import NAdam
+from optimkit.algorithms.nonlinear_cg import NonlinearCG
 from optimkit.algorithms.radam import RAdam
 from optimkit.algorithms.rmsprop import RMSprop
 from optimkit.algorithms.rprop import Rprop
@@ -20,6 +22,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ASGD",
+    "LBFGS",
     "SGD",
     "Adadelta",
     "Adagrad",
@@ -27,6 +30,7 @@ __all__ = [
     "AdamW",
     "Adamax",
     "NAdam",
+    "NonlinearCG",
     "Optimizer",
     "Parameter",
     "RAdam",

@@ -70,7 +70,7 @@ class Adapter(ABC):
         """Return the view of `x`."""
 
     @abstractmethod
-    def wrap(self, view: Any, like: Any) -> Any:
+    def wrap(self, view: Any, like: Any = None) -> Any:
         """Return an array of the user's kind on a view's memory, complex if that fits `like`."""
 
     def write(self, x: Any, view: Any, value: Any) -> None:

@@ -48,8 +48,8 @@ class CuPyAdapter(Adapter):
     def view(self, x: Any) -> Any:
         return x if x.dtype.kind != "c" else x[..., None].view(x.dtype.type(0).real.dtype)
 
-    def wrap(self, view: Any, like: Any) -> Any:
-        if like.dtype.kind != "c" or view.shape != (*like.shape, 2):
+    def wrap(self, view: Any, like: Any = None) -> Any:
+        if like is None or like.dtype.kind != "c" or view.shape != (*like.shape, 2):
             return view
         return view.view(like.dtype)[..., 0]
 

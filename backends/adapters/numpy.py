@@ -78,8 +78,8 @@ class NumPyAdapter(Adapter):
             return x.view(np.ndarray)
         return x.view(np.ndarray)[..., None].view(x.dtype.type(0).real.dtype)
 
-    def wrap(self, view: Any, like: Any) -> Any:
-        if like.dtype.kind != "c" or view.shape != (*like.shape, 2):
+    def wrap(self, view: Any, like: Any = None) -> Any:
+        if like is None or like.dtype.kind != "c" or view.shape != (*like.shape, 2):
             return view
         return view.view(like.dtype)[..., 0]
 

@@ -48,9 +48,10 @@ class StandardAdapter(Adapter):
             return x
         return xp.stack([xp.real(x), xp.imag(x)], axis=-1)
 
-    def wrap(self, view: Any, like: Any) -> Any:
-        xp = compat.array_namespace(like)
-        if not xp.isdtype(like.dtype, "complex floating") or view.shape != (*like.shape, 2):
+    def wrap(self, view: Any, like: Any = None) -> Any:
+        xp = compat.array_namespace(view)
+        complex_like = like is not None and xp.isdtype(like.dtype, "complex floating")
+        if not complex_like or view.shape != (*like.shape, 2):
             return view
         real, imag = (xp.astype(view[..., part], like.dtype) for part in (0, 1))
         return real + 1j * imag

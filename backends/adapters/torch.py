@@ -98,7 +98,7 @@ class TorchAdapter(Adapter):
                 return cupy.from_dlpack(x)
         return x
 
-    def wrap(self, view: Any, like: Any) -> Any:
+    def wrap(self, view: Any, like: Any = None) -> Any:
         if isinstance(view, torch.Tensor):
             x = view
         elif not isinstance(view, np.ndarray):
@@ -151,7 +151,7 @@ class TorchAdapter(Adapter):
 
 
 def _pairs(x: Any, like: Any) -> bool:
-    return bool(like.is_complex()) and x.shape == (*like.shape, 2)
+    return like is not None and like.is_complex() and x.shape == (*like.shape, 2)
 
 
 ADAPTER = TorchAdapter()

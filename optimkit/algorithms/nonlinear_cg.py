@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from optimkit.closure_optimizer import ClosureOptimizer
 from optimkit.line_search import Evaluate, check_line_search, descend, dot, ratio
-from optimkit.optimizer import ClosureOptimizer
 from optimkit.options import fraction, non_negative
 
 VARIANTS = ("polak_ribiere", "fletcher_reeves", "hestenes_stiefel", "dai_yuan", "hager_zhang")

@@ -1,0 +1,130 @@
+"""Optimizers that evaluate the loss themselves, as often as they need: line searches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from optimkit.backends.adapters import adapter_of
+from optimkit.backends.bucket import check_gradient, is_array
+from optimkit.optimizer import Optimizer, _array, _grad_of, _hyper
+
+Evaluate = Callable[[Any], tuple[float, Any]]
+
+
+class ClosureOptimizer(Optimizer):
+    """Base of the optimizers whose step needs a closure.
+
+    A subclass defines ``minimize(xp, x, evaluate, state, hyper) -> (x, state, loss)`` on the flat
+    real vector `x` of all parameters, which form a single group of one dtype and device.
+    ``evaluate(x)`` puts `x` into the parameters, calls the closure and returns the loss, a float,
+    and a fresh flat gradient. The state belongs to the first parameter, as in torch.
+    """
+
+    counts_steps = False
+    tensor_scalars = False
+
+    @staticmethod
+    def minimize(
+        xp: Any, x: Any, evaluate: Evaluate, state: Mapping[str, Any], hyper: Any
+    ) -> tuple[Any, dict[str, Any], float]:
+        """Return the vector after a step, the new state, and the loss before it."""
+        raise NotImplementedError("define minimize(xp, x, evaluate, state, hyper)")
+
+    def add_param_group(self, param_group: Mapping[str, Any]) -> None:
+        """Add the only group of parameters.
+
+        Raises
+        ------
+        ValueError
+            If there is a group already, or the parameters differ in dtype or device.
+        RuntimeError
+            If ``fused=True``.
+        """
+        name = type(self).__name__
+        if self.param_groups:
+            raise ValueError(f"{name} doesn't support per-parameter options (parameter groups)")
+        super().add_param_group(param_group)
+        layouts = [adapter_of(x).layout(x) for x in map(_array, self._params())]
+        kinds = {(layout.dtype, layout.device) for layout in layouts}
+        if len(kinds) > 1:
+            self.param_groups.clear()
+            raise ValueError(f"{name} needs parameters of one dtype and device, not {kinds}")
+        if self.param_groups[0]["fused"]:
+            self.param_groups.clear()
+            raise RuntimeError(f"fused=True, but no fused engine can run the steps of {name}")
+
+    def _step(self, closure: Callable[[], Any] | None = None, grads: Any = None) -> Any:
+        name = type(self).__name__
+        if closure is None:
+            raise TypeError(f"{name}.step needs a closure that re-evaluates the model")
+        group = self.param_groups[0]
+        params, arrays = group["params"], list(map(_array, group["params"]))
+        adapters = list(map(adapter_of, arrays))
+        labels = self._labels()
+        losses: list[Any] = []
+
+        def flatten(columns: list[Any]) -> Any:
+            return xp.concat([xp.reshape(column, (-1,)) for column in columns])
+
+        def put(x: Any) -> None:
+            start = 0
+            for adapter, array in zip(adapters, arrays, strict=True):
+                view = adapter.view(array)
+                stop = start + adapter.layout(array).size
+                adapter.write(array, view, xp.reshape(x[start:stop], view.shape))
+                adapter.touched([array])
+                start = stop
+
+        def gradient(i: int, grad: Any) -> Any:
+            if grad is None:
+                return xp.zeros_like(adapters[i].view(arrays[i]))
+            try:
+                return adapters[i].view(check_gradient(adapters[i], arrays[i], grad))
+            except (TypeError, ValueError, RuntimeError) as error:
+                raise type(error)(f"{name}: {labels[i]}: {error}") from None
+
+        def evaluate(x: Any) -> tuple[float, Any]:
+            put(x)
+            loss, given = self._evaluate(closure, grads)
+            found = list(map(_grad_of, params)) if given is None else self._gradients(given)[0]
+            losses.append(loss)
+            number = loss.item() if hasattr(loss, "item") else loss
+            return float(number), flatten([gradient(i, grad) for i, grad in enumerate(found)])
+
+        with np.errstate(all="ignore"), adapters[0].running_on(arrays[0]):
+            views = [adapter.view(array) for adapter, array in zip(adapters, arrays, strict=True)]
+            xp = adapters[0].namespace(views[0])
+            start = flatten(views)
+            known = _each_array(adapters[0].view, self.state.get(params[0], {}))
+            try:
+                x, state, _ = self.minimize(xp, start, evaluate, known, _hyper(group))
+            except BaseException:
+                put(start)
+                raise
+            put(x)
+        self.state[params[0]] = _each_array(adapters[0].wrap, state)
+        return losses[0]
+
+    def _load_param(
+        self, array: Any, saved: Mapping[str, Any], hyper: Any, label: str
+    ) -> dict[str, Any]:
+        adapter = adapter_of(array)
+        real = adapter.wrap(adapter.view(array))
+
+        def load(value: Any) -> Any:
+            return value.item() if value.shape == () else adapter.convert(value, real)
+
+        loaded: dict[str, Any] = _each_array(load, dict(saved))
+        return loaded
+
+
+def _each_array(function: Callable[[Any], Any], value: Any) -> Any:
+    """Apply `function` to every array in a nest of dicts and lists."""
+    if isinstance(value, dict):
+        return {key: _each_array(function, item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_each_array(function, item) for item in value]
+    return function(value) if is_array(value) else value
