@@ -15,8 +15,8 @@ def lerp(start: Any, end: Any, weight: float, xp: Any = None) -> Any:
     """
     if abs(weight) < 0.5:
         return start + weight * (end - start)
-    rest = 1 - weight if xp is None else 1 - xp.full_like(end, weight)
-    return end - rest * (end - start)
+    rest = weight - 1 if xp is None else xp.full_like(end, weight) - 1
+    return end + rest * (end - start)
 
 
 def float32(number: float) -> float:
