@@ -176,7 +176,14 @@ def buckets(
         return [column[i] for i in chosen]
 
     return [
-        Bucket(key[0], *(pick(c, chosen) for c in (indices, arrays, grads, states)), memory)
+        Bucket(
+            key[0],
+            pick(indices, chosen),
+            pick(arrays, chosen),
+            pick(grads, chosen),
+            pick(states, chosen),
+            memory,
+        )
         for key, chosen in members.items()
     ]
 

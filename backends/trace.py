@@ -155,10 +155,11 @@ def _unsupported(*args: Any, **kwargs: Any) -> Any:
     raise NotTraceable("an operation on a stand-in array")
 
 
-for _name in (
-    "getitem setitem len iter contains float int complex index matmul rmatmul rpow "
-    "floordiv rfloordiv mod rmod lshift rlshift rshift rrshift"
-).split():
+CONTAINER = ("getitem", "setitem", "len", "iter", "contains")
+CONVERSION = ("float", "int", "complex", "index")
+INEXACT = ("matmul", "floordiv", "mod", "lshift", "rshift")
+REFLECTED = ("rmatmul", "rpow", "rfloordiv", "rmod", "rlshift", "rrshift")
+for _name in CONTAINER + CONVERSION + INEXACT + REFLECTED:
     setattr(StandIn, f"__{_name}__", _unsupported)
 
 

@@ -458,7 +458,7 @@ class Optimizer:
                     f"{len(group['params'])} here"
                 )
             names = {k: group[k] for k in ("param_names",) if k in group}
-            new = self._legacy() | names | deepcopy({k: v for k, v in old.items()})
+            new = self._legacy() | names | deepcopy(dict(old))
             new = {"params": group["params"]} | {k: v for k, v in new.items() if k != "params"}
             groups.append(new)
             hyper = _hyper(new)

@@ -13,6 +13,7 @@ import time
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from itertools import cycle
 from typing import Any
@@ -280,7 +281,7 @@ def run(args: argparse.Namespace) -> int:
     engines = ok.available_engines()
     tables, bounds = [], []
     work: list[tuple[str, Callable[[], Any]]] = [
-        (name, lambda name=name: steps_table(name, args.rounds, args.workload, engines))
+        (name, partial(steps_table, name, args.rounds, args.workload, engines))
         for name in args.optimizer
     ]
     others: list[tuple[str, Callable[[], Any]]] = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -13,7 +13,7 @@ __all__ = ["Adapter", "Layout", "adapter_of"]
 LIBRARIES = ("numpy", "cupy", "torch")
 
 
-@lru_cache(maxsize=None)
+@cache
 def _adapter_of_type(kind: type) -> Adapter:
     """Find the library by the names of the type's bases: nothing is imported to look."""
     roots = {base.__module__.partition(".")[0] for base in kind.__mro__}
@@ -30,7 +30,7 @@ def adapter_of(x: Any) -> Adapter:
     TypeError
         If `x` is not an array that can be updated in place.
     """
-    adapter = _adapter_of_type(type(x))
+    adapter = _adapter_of_type(type(x))  # type: ignore[arg-type]  # a type is hashable
     if not adapter.owns(x):
         raise TypeError(f"a {type(x).__module__}.{type(x).__qualname__} is no array or tensor")
     return adapter

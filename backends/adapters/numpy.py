@@ -21,7 +21,7 @@ def _address_of(x: np.ndarray[Any, Any]) -> int:
 
 
 def _layout_is_known() -> bool:
-    probes = [np.empty(3), np.empty((2, 5), np.float32)[1:, 2:], np.empty(())]
+    probes: list[np.ndarray[Any, Any]] = [np.empty(3), np.empty((2, 5), "f")[1:, 2:], np.empty(())]
     return all(_word(id(x) + _HEADER).value == _address_of(x) for x in probes)
 
 

@@ -1,4 +1,4 @@
-"""torch tensors: CPU ones through NumPy, CUDA ones through CuPy, others in torch's own namespace."""
+"""torch tensors: on the CPU through NumPy, with CUDA through CuPy, else as they are."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class TorchAdapter(Adapter):
         if isinstance(view, torch.Tensor):
             x = view
         elif not isinstance(view, np.ndarray):
-            x = torch.from_dlpack(view)
+            x = torch.utils.dlpack.from_dlpack(view)
         elif view.dtype.name == "bfloat16":
             x = torch.from_numpy(view.view(np.uint16)).view(torch.bfloat16)
         else:

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from optimkit.backends.bucket import Bucket
 from optimkit.backends.engines.base import Engine, Job, new_entries, thread_count
 from optimkit.backends.trace import BOOLEAN, Program, Traced
 
-BLOCK = 16_384  # elements; a rule's handful of blocks fits in a core's second-level cache
+BLOCK = 262_144  # bytes; a rule's handful of blocks fits in a core's second-level cache
 PARALLEL = 200_000  # elements from which a second thread pays
 
 Array = np.ndarray[Any, Any]
@@ -51,7 +51,7 @@ class Plan(NamedTuple):
     copies: tuple[tuple[int, int], ...]  # (column, value) of outputs computed elsewhere
 
 
-@lru_cache(maxsize=None)
+@cache
 def plan(program: Program) -> Plan:
     """Give every live value a place, reusing scratch memory once its last reader has run.
 
@@ -109,20 +109,23 @@ def plan(program: Program) -> Plan:
     return Plan(tuple(instructions), tuple(places), tuple(scratch), tuple(copies))
 
 
+def _block_size(dtype: str) -> int:
+    return BLOCK // np.dtype(dtype).itemsize
+
+
 _local = threading.local()
 
 
 def _scratch(plan: Plan, dtype: str) -> list[Array]:
     """This thread's scratch memory."""
-    pools: dict[str, list[Array]] = _local.__dict__
-    memory = []
-    for kind, boolean in ((dtype, False), ("bool", True)):
-        pool = pools.setdefault(kind, [])
-        while len(pool) < sum(b is boolean for b in plan.scratch):
-            pool.append(np.empty(BLOCK, kind))
-    iterators = {False: iter(pools[dtype]), True: iter(pools["bool"])}
+    pools: dict[tuple[str, bool], list[Array]] = _local.__dict__.setdefault("pools", {})
+    memory, used = [], {True: 0, False: 0}
     for boolean in plan.scratch:
-        memory.append(next(iterators[boolean]))
+        pool = pools.setdefault((dtype, boolean), [])
+        if used[boolean] == len(pool):
+            pool.append(np.empty(_block_size(dtype), "bool" if boolean else dtype))
+        memory.append(pool[used[boolean]])
+        used[boolean] += 1
     return memory
 
 
@@ -146,10 +149,10 @@ def flat(view: Array) -> Array:
     return view.transpose(axes).reshape(-1)
 
 
-def _blocks(columns: list[list[Array]]) -> Iterator[tuple[list[Array], int, int]]:
+def _blocks(columns: list[list[Array]], block: int) -> Iterator[tuple[list[Array], int, int]]:
     for arrays in zip(*columns, strict=True):
-        for start in range(0, arrays[0].size, BLOCK):
-            yield list(arrays), start, min(start + BLOCK, arrays[0].size)
+        for start in range(0, arrays[0].size, block):
+            yield list(arrays), start, min(start + block, arrays[0].size)
 
 
 @lru_cache(maxsize=1)
@@ -185,7 +188,8 @@ class BlockedEngine(Engine):
         def job() -> list[dict[str, Any]] | None:
             columns = [[adapter.view(x) for x in bucket.column(name)] for name in program.inputs]
             fresh = {name: [np.empty_like(x) for x in columns[0]] for name in program.new_state}
-            work = list(_blocks([[flat(x) for x in c] for c in (*columns, *fresh.values())]))
+            flats = [[flat(x) for x in column] for column in (*columns, *fresh.values())]
+            work = list(_blocks(flats, _block_size(bucket.dtype)))
             if sum(layout.size for layout in bucket.layouts) < PARALLEL:
                 _run_blocks(steps, bucket.dtype, slots, work)
             else:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -131,7 +131,7 @@ def source(program: Program, dtype: str, cache: bool = True) -> str:
     ]
     names = [scalar[name] for i, name in enumerate(inputs) if live[i]]
     body = [f"{name} = {name}_[i]" for name in names]
-    slots = set()
+    slots: set[int] = set()
     for i, (name, *operands) in enumerate(program.operations, len(inputs)):
         if live[i]:
             body.append(f"v{i} = " + EXPRESSIONS[name].format(*map(operand, operands)))
@@ -176,7 +176,7 @@ def _write(path: Path, text: str) -> None:
     os.replace(file.name, path)
 
 
-@lru_cache(maxsize=None)
+@cache
 def compiled(program: Program, dtype: str) -> ModuleType:
     """Import the kernel for `program`, from the disk cache if it is there."""
     directory = cache_directory()
