@@ -17,6 +17,7 @@ class Memory:
     """The memory of all parameters of an optimizer, in order of address."""
 
     def __init__(self, extents: Sequence[tuple[int, int]]) -> None:
+        self.extents = extents
         table = np.array(sorted(extents), np.int64).reshape(-1, 2)
         self.starts = table[:, 0]
         self.ends = np.maximum.accumulate(table[:, 1]) if len(table) else table[:, 1]
@@ -191,7 +192,7 @@ def buckets(
 def check_gradient(adapter: Adapter, array: Any, grad: Any) -> Any:
     """Return `grad` as an array like `array`, or raise the error that says why it is none."""
     grad = adapter.as_gradient(grad)
-    if not adapter.owns(grad):
+    if not adapter.owns(grad) or adapter_of(grad) is not adapter:
         raise TypeError(
             f"its gradient is a {type(grad).__module__}.{type(grad).__qualname__}; "
             f"a {type(array).__module__}.{type(array).__qualname__} is needed"

@@ -15,6 +15,7 @@ import numpy as np
 from optimkit.backends import engines
 from optimkit.backends.adapters import Adapter, adapter_of
 from optimkit.backends.bucket import Bucket, Memory, buckets, check_gradient, is_array
+from optimkit.backends.engines.base import Job
 from optimkit.hooks import Hook, Hooks, RemovableHandle
 from optimkit.options import Limit, check_limits
 from optimkit.parameter import Parameter
@@ -241,16 +242,21 @@ class Optimizer:
         if closure is not None:
             loss, grads = self._evaluate(closure, grads)
         columns = self._gradients(grads)
-        work = []
+        for bucket, job in self._prepare(columns):
+            self._commit(bucket, job())
+        self._register()
+        return loss
+
+    def _prepare(self, columns: list[list[Any]]) -> list[tuple[Bucket, Job]]:
+        """Check everything and make ready what changes parameters and state."""
+        memory, work = self._memory, []
         for index, (group, column) in enumerate(zip(self.param_groups, columns, strict=True)):
             hyper = _hyper(group)
             for bucket in self._buckets(index, group, column, hyper):
                 job, _ = engines.prepare(bucket, self.update, hyper, hyper.fused)
                 work.append((bucket, job))
-        for bucket, job in work:
-            self._commit(bucket, job())
-        self._register()
-        return loss
+        # Where parameters have moved, a group seen before may have gradients in their new memory.
+        return work if self._memory is memory else self._prepare(columns)
 
     def _evaluate(self, closure: Callable[[], Any], grads: Any = None) -> tuple[Any, Any]:
         """Call the closure; return the loss, and the gradients if it gave them."""
@@ -308,8 +314,9 @@ class Optimizer:
     def _plan(self, index: int, params: list[Any], grads: list[Any], hyper: Any) -> _Plan:
         start = sum(len(group["params"]) for group in self.param_groups[:index])
         labels = self._labels()[start:]
-        if self._memory is None:
-            self._memory = Memory([adapter_of(x).extent(x) for x in map(_array, self._params())])
+        extents = [adapter_of(x).extent(x) for x in map(_array, self._params())]
+        if self._memory is None or self._memory.extents != extents:
+            self._memory = Memory(extents)
         active, arrays, states, strangers = [], [], [], []
         for i, (param, grad) in enumerate(zip(params, grads, strict=True)):
             if grad is None:
@@ -337,6 +344,11 @@ class Optimizer:
         with adapter.running_on(array):
             view = adapter.view(array)
             fresh = self.init(adapter.namespace(view), view, hyper)
+        if taken := {"param", "grad", "step"} & fresh.keys():
+            raise ValueError(
+                f"{type(self).__name__}: state may not be called {sorted(taken)}: "
+                "the rule gets what is called that beside its state"
+            )
         count = {"step": 0} if self.counts_steps else {}
         return count | {
             name: adapter.wrap(value, array) if is_array(value) else value
@@ -519,11 +531,12 @@ class Optimizer:
         self._prepare_instance()
 
     def __repr__(self) -> str:
-        lines = [f"{type(self).__name__} ("]
+        text = f"{type(self).__name__} ("
         for i, group in enumerate(self.param_groups):
-            lines.append(f"Parameter Group {i}")
-            lines += [f"    {key}: {group[key]}" for key in sorted(group) if key != "params"]
-        return "\n".join([*lines, ")"])
+            text += f"\nParameter Group {i}\n"
+            for key in sorted(group.keys() - {"params"}):
+                text += f"    {key}: {group[key]}\n"
+        return text + ")"
 
     # ------------------------------------------------------------------ hooks
 
@@ -709,19 +722,32 @@ def _named(params: Any) -> tuple[list[Any], list[str] | None]:
 
 def _check_distinct(params: list[Any]) -> None:
     """Raise if two parameters are one, or share memory."""
-    if len({id(param) for param in params}) != len(params):
-        raise ValueError("some parameters appear more than once, or in more than one group")
+    places: dict[int, int] = {}
+    for i, param in enumerate(params):
+        first = places.setdefault(id(param), i)
+        if first != i:
+            raise ValueError(
+                f"parameters {first} and {i} are one; none may appear more than once, "
+                "or in more than one group"
+            )
     arrays = list(map(_array, params))
     extents = [(adapter_of(x).extent(x), i) for i, x in enumerate(arrays)]
     open_until: list[tuple[int, int]] = []
     for (start, end), i in sorted(extents):
         open_until = [(stop, j) for stop, j in open_until if stop > start]
         for _, j in open_until:
-            if adapter_of(arrays[i]).share_memory(arrays[i], arrays[j]):
+            if _share_memory(arrays[i], arrays[j]):
                 first, second = sorted((i, j))
                 raise ValueError(f"parameters {first} and {second} share memory; pass a copy")
         if end > start:
             open_until.append((end, i))
+
+
+def _share_memory(x: Any, y: Any) -> bool:
+    """Whether two arrays, of one library or two, have an element in common."""
+    if adapter_of(x) is not adapter_of(y):
+        x, y = adapter_of(x).view(x), adapter_of(y).view(y)
+    return adapter_of(x) is not adapter_of(y) or adapter_of(x).share_memory(x, y)
 
 
 __all__ = ["Optimizer"]

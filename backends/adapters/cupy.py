@@ -55,7 +55,7 @@ class CuPyAdapter(Adapter):
 
     def convert(self, value: Any, like: Any) -> Any:
         if hasattr(value, "detach"):  # torch, on whatever device
-            value = value.detach().cpu().numpy()
+            value = (value.float() if value.element_size() == 2 else value).numpy(force=True)
         with self.running_on(like):
             return cp.array(value, like.dtype, order="K")
 

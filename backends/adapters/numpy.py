@@ -52,7 +52,8 @@ class NumPyAdapter(Adapter):
         return [(x.__class__, x.dtype, x.shape, x.strides) for x in arrays]
 
     def fingerprints(self, arrays: Sequence[Any]) -> list[Hashable]:
-        return self.signatures(arrays)  # NumPy does not move the memory of an array in use
+        # NumPy does not move the memory of an array in use, but it may be closed to writing.
+        return [(x.flags.writeable, x.dtype, x.shape, x.strides) for x in arrays]
 
     def layout(self, x: Any) -> Layout:
         real = x.dtype.type(0).real.dtype if x.dtype.kind == "c" else x.dtype
@@ -85,7 +86,7 @@ class NumPyAdapter(Adapter):
 
     def convert(self, value: Any, like: Any) -> Any:
         if hasattr(value, "detach"):  # torch, on whatever device
-            value = value.detach().cpu()
+            value = (value.float() if value.element_size() == 2 else value).numpy(force=True)
         elif hasattr(value, "get"):  # CuPy
             value = value.get()
         return np.array(value, like.dtype, order="K")

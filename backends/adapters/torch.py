@@ -47,10 +47,13 @@ class TorchAdapter(Adapter):
             raise ValueError("its elements overlap (an expanded tensor?); clone it")
 
     def signature(self, x: Any) -> Hashable:
-        return x.__class__, x.dtype, x.shape, x.stride(), x.device, x.is_neg()
+        return x.__class__, x.dtype, x.shape, x.stride(), x.device, x.is_neg(), x.is_conj()
 
     def signatures(self, arrays: Sequence[Any]) -> list[Hashable]:
-        return [(x.__class__, x.dtype, x.shape, x.stride(), x.device, x.is_neg()) for x in arrays]
+        return [
+            (x.__class__, x.dtype, x.shape, x.stride(), x.device, x.is_neg(), x.is_conj())
+            for x in arrays
+        ]
 
     def fingerprints(self, arrays: Sequence[Any]) -> list[Hashable]:
         # `p.data = ...` moves memory, but never to the same address with another dtype or device.
@@ -126,11 +129,15 @@ class TorchAdapter(Adapter):
         return torch.enable_grad()
 
     def zero_gradient(self, param: Any) -> None:
-        param.grad = param.grad.detach()
+        if param.grad.grad_fn is not None:
+            param.grad.detach_()
+        else:
+            param.grad.requires_grad_(False)
         param.grad.zero_()
 
     def scalar(self, number: float) -> Any:
-        return torch.tensor(number, dtype=torch.float32)
+        scalar = torch.tensor(number, dtype=torch.float32)  # a step count may need more
+        return scalar if scalar.item() == number else torch.tensor(number, dtype=torch.float64)
 
     def touched(self, arrays: Sequence[Any]) -> None:
         torch.autograd.graph.increment_version(arrays)
