@@ -19,15 +19,14 @@ class Memory:
     def __init__(self, extents: Sequence[tuple[int, int]]) -> None:
         self.extents = extents
         table = np.array(sorted(extents), np.int64).reshape(-1, 2)
-        self.starts = table[:, 0]
-        self.ends = np.maximum.accumulate(table[:, 1]) if len(table) else table[:, 1]
+        self.starts = table[:, 0].copy()
+        # the last address of the parameters before each place in the order
+        self.ends = np.maximum.accumulate(np.concatenate([[0], table[:, 1]]))
 
     def overlaps(self, starts: Addresses, ends: Addresses) -> np.ndarray[Any, np.dtype[np.bool]]:
         """For each stretch of memory, whether a parameter may have a byte in it."""
-        if not len(self.starts):
-            return np.zeros(len(starts), bool)
-        before = np.searchsorted(self.starts, ends)
-        return (before > 0) & (self.ends[before - 1] > starts)
+        before = self.starts.searchsorted(ends)
+        return self.ends[before] > starts
 
 
 class Bucket:
@@ -53,7 +52,11 @@ class Bucket:
     grad_addresses : array of int64
     cache : dict
         For the engines: valid as long as the bucket is.
+    rows : list of Rows
+        Where the arrays are the touched rows of parameters: those.
     """
+
+    rows: Sequence[Any] = ()
 
     def __init__(
         self,
@@ -83,7 +86,7 @@ class Bucket:
                 )
             ],
             np.int64,
-        )
+        ).T
         self._take(grads)
         self.fusable = all(layout.dense for layout in self.layouts) and all(
             _lie_alike(adapter, x, other)
@@ -96,9 +99,7 @@ class Bucket:
         """Keep the gradients, copying those that lie in memory the step will overwrite."""
         self.grads = grads
         self.grad_addresses = np.array(self.adapter.addresses(grads), np.int64)
-        endangered = self.memory.overlaps(
-            self.grad_addresses + self._reach[:, 0], self.grad_addresses + self._reach[:, 1]
-        )
+        endangered = self.memory.overlaps(*(self.grad_addresses + self._reach))
         if endangered.any():
             convert = self.adapter.convert
             self.grads = [

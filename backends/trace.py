@@ -17,6 +17,7 @@ PREDICATES = ("isnan", "isinf", "isfinite")
 LOGICAL = ("logical_and", "logical_or", "logical_xor", "logical_not")
 BOOLEAN = frozenset(COMPARISONS + PREDICATES + LOGICAL)
 UNARY = ("negative", "abs", "sqrt", "sign", "floor", "ceil", "trunc")
+NUMBERS = {float, int, bool}
 BINARY = ("add", "subtract", "multiply", "divide", "maximum", "minimum")
 
 
@@ -62,48 +63,47 @@ class Traced(NamedTuple):
 
 
 class _Tape:
-    __slots__ = ("booleans", "inputs", "operations", "slots")
+    __slots__ = ("booleans", "count", "operations", "slots")
 
     def __init__(self, inputs: int) -> None:
-        self.inputs = inputs
+        self.count = inputs  # of values so far
         self.operations: list[tuple[Any, ...]] = []
         self.slots: list[float] = []
         self.booleans: set[int] = set()
 
-    def operand(self, x: Any, boolean: bool = False) -> int:
+    def operand(self, x: Any) -> int:
         if type(x) is StandIn:
-            if (x._index in self.booleans) is not boolean:
-                raise NotTraceable("arithmetic on booleans" if not boolean else "logic on numbers")
             return x._index
-        if boolean or type(x) not in (float, int, bool):
+        if type(x) not in NUMBERS:
             raise NotTraceable(f"an operand of type {type(x).__name__}")
         self.slots.append(x)
         return -len(self.slots)
 
     def record(self, name: str, *operands: int) -> StandIn:
+        logical = name in LOGICAL
+        if self.booleans or logical:
+            for x in operands[1:] if name == "where" else operands:
+                if (x in self.booleans) is not logical:
+                    raise NotTraceable("logic on numbers" if logical else "arithmetic on booleans")
         self.operations.append((name, *operands))
-        index = self.inputs + len(self.operations) - 1
+        index = self.count
+        self.count = index + 1
         if name in BOOLEAN:
             self.booleans.add(index)
         return StandIn(self, index)
 
 
 def _operator(name: str, reflected: bool = False) -> Callable[[Any, Any], StandIn]:
-    logical = name in LOGICAL
-
-    def operator(self: StandIn, other: Any) -> StandIn:
-        tape = self._tape
-        left, right = tape.operand(self, logical), tape.operand(other, logical)
-        return tape.record(name, right, left) if reflected else tape.record(name, left, right)
-
-    return operator
+    if reflected:
+        return lambda self, other: self._tape.record(name, self._tape.operand(other), self._index)
+    return lambda self, other: self._tape.record(name, self._index, self._tape.operand(other))
 
 
 def _apply(name: str, *operands: Any) -> StandIn:
     for x in operands:
         if type(x) is StandIn:
-            tape, logical = x._tape, name in LOGICAL
-            return tape.record(name, *[tape.operand(x, logical) for x in operands])
+            tape = x._tape
+            return tape.record(name, *map(tape.operand, operands))
     raise NotTraceable(f"{name} without an array")
 
 
@@ -174,8 +174,9 @@ class _Namespace:
         if type(condition) is not StandIn:
             raise NotTraceable("where without an array condition")
         tape = condition._tape
-        chosen = tape.operand(condition, boolean=True)
-        return tape.record("where", chosen, tape.operand(x1), tape.operand(x2))
+        if condition._index not in tape.booleans:
+            raise NotTraceable("logic on numbers: where with a condition that is not boolean")
+        return tape.record("where", *map(tape.operand, (condition, x1, x2)))
 
     @staticmethod
     def clip(x: Any, /, min: Any = None, max: Any = None) -> StandIn:
@@ -253,7 +254,9 @@ def trace(
     for name, value in (("param", new_param), *new_state.items()):
         if type(value) is StandIn:
             if value._index >= len(inputs) or inputs[value._index] != name:
-                outputs.append((name, tape.operand(value)))
+                if value._index in tape.booleans:
+                    raise NotTraceable(f"{name} becomes an array of booleans")
+                outputs.append((name, value._index))
         elif name in inputs:
             raise NotTraceable(f"{name} becomes a {type(value).__name__}")
         else:

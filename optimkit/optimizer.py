@@ -23,6 +23,7 @@ from optimkit.state import State
 
 Group = dict[str, Any]
 NOT_OPTIONS = ("params", "param_names")
+PLAIN = {float, int, bool, str, type(None)}  # what an option is as it stands
 
 
 class Optimizer:
@@ -649,8 +650,6 @@ def _grad_of(param: Any) -> Any:
 
 def _number(value: Any) -> Any:
     """An option as a Python number where it is one in another guise (a 0-d array, say)."""
-    if type(value) in (float, int, bool, str, type(None)):
-        return value
     if isinstance(value, tuple | list):
         return tuple(_number(v) for v in value)
     if isinstance(value, np.generic) or (is_array(value) and hasattr(value, "item")):
@@ -665,7 +664,11 @@ def _number(value: Any) -> Any:
 
 def _hyper(group: Group) -> SimpleNamespace:
     return SimpleNamespace(
-        **{key: _number(value) for key, value in group.items() if key not in NOT_OPTIONS}
+        **{
+            key: value if type(value) in PLAIN else _number(value)
+            for key, value in group.items()
+            if key not in NOT_OPTIONS
+        }
     )
 
 

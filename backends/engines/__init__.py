@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -21,6 +22,7 @@ NAMES = (*FUSED, "eager")
 _override: ContextVar[str | None] = ContextVar("optimkit_engine", default=None)
 
 
+@cache
 def _engine(name: str) -> Engine:
     engine: Engine = import_module(f"{__name__}.{name}").ENGINE
     return engine
@@ -105,8 +107,6 @@ def prepare(
     RuntimeError
         If `fused` is True and no fused engine can run it.
     """
-    from optimkit.backends.engines import eager
-
     forced = _forced()
     names = FUSED if forced is None else (forced,)
     objections = []
@@ -126,4 +126,6 @@ def prepare(
         objections.append("the eager engine was asked for")
     if fused is True:
         raise RuntimeError(f"fused=True, but no fused engine can run this: {'; '.join(objections)}")
+    from optimkit.backends.engines import eager
+
     return eager.prepare(bucket, update, hyper), "eager"
