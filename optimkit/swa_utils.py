@@ -262,7 +262,8 @@ class _Plan:
     def _brought(self, averages: list[Any], current: list[Any]) -> list[Any]:
         current = list(current)
         for i in self.elsewhere:
-            current[i] = adapter_of(averages[i]).convert(current[i], averages[i])
+            place = array_api_compat.device(averages[i])
+            current[i] = array_api_compat.to_device(_detached(current[i]), place)
         return current
 
 
