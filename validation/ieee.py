@@ -10,27 +10,32 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import json
 import os
 import platform
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
+from optimkit.validation import digits
 from optimkit.validation.cases import OPTIMIZERS, Case, cases_of
 from optimkit.validation.inputs import gradients, has_gradient, objective, parameters, rate_factor
-from optimkit.validation.recordings import Recording, Trajectory, describe, save, snapshot
+from optimkit.validation.recordings import NUMBERS, Recording, Trajectory, describe, save, snapshot
 
 
-def start(folder: Path, optimizers: Sequence[str], steps: Sequence[int]) -> subprocess.Popen[str]:
+def start(
+    folder: Path, optimizers: Sequence[str], steps: Sequence[int], errors: IO[str]
+) -> subprocess.Popen[str]:
     """Start the process that writes ``OPTIMIZER.npz`` for each optimizer, and ``digits.json``."""
     command = [sys.executable, "-m", "optimkit.validation.ieee", str(folder)]
     command += ["--steps", *map(str, steps), "--only", *optimizers]
     environment = os.environ | {"ATEN_CPU_CAPABILITY": "default", "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, env=environment, stderr=errors, text=True)
 
 
 def origin() -> dict[str, Any]:
@@ -102,7 +107,11 @@ def trajectory(torch: Any, case: Case, dtype: str, steps: Sequence[int]) -> Traj
             optimizer.step()
         if step in steps:
             states = [
-                {k: v.numpy() if torch.is_tensor(v) else v for k, v in state.items()}
+                {
+                    k: v.numpy() if torch.is_tensor(v) else v
+                    for k, v in state.items()
+                    if k in NUMBERS or not setting.closure
+                }
                 for state in (optimizer.state.get(p, {}) for p in params)
             ]
             result[step] = snapshot([p.detach().numpy() for p in params], states)
@@ -129,6 +138,11 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=list(OPTIMIZERS))
     arguments = parser.parse_args()
     torch = prepare()
+    if find_spec("sklearn") is not None:
+        text = json.dumps({"origin": origin(), "runs": digits.record()}, indent=1)
+        partial = arguments.folder / "digits.partial"
+        partial.write_text(text + "\n")
+        os.replace(partial, arguments.folder / "digits.json")
     for optimizer in arguments.only:
         record(torch, optimizer, arguments.steps, arguments.folder / f"{optimizer}.npz")
 

@@ -20,7 +20,7 @@ from optimkit.validation.inputs import (
     parameters,
     rate_factor,
 )
-from optimkit.validation.recordings import Trajectory, snapshot
+from optimkit.validation.recordings import NUMBERS, Trajectory, snapshot
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,14 @@ def trajectory(case: Case, dtype: str, way: Way, steps: Sequence[int]) -> Trajec
                 else:
                     optimizer.step(grads=given)
             if step in steps:
-                states = [{k: _back(v) for k, v in optimizer.state[p].items()} for p in params]
+                states = [
+                    {
+                        k: _back(v)
+                        for k, v in optimizer.state[p].items()
+                        if k in NUMBERS or not setting.closure
+                    }
+                    for p in params
+                ]
                 result[step] = snapshot([_back(p) for p in params], states)
     return result
 
@@ -161,7 +168,7 @@ class Difference:
     ulp : float
         The most floating-point numbers between two values.
     relative : float
-        The largest ``|difference| / max(|value|, lr)`` among the parameters.
+        The largest ``|difference| / max(|value|, lr)``.
     first : str
         Where the first difference is.
     """
@@ -225,11 +232,8 @@ def _compare(
     if x.size:
         apart = np.abs(_ordinal(x).astype(np.float64) - _ordinal(y).astype(np.float64))
         result.ulp = max(result.ulp, float(apart.max()))
-        if "." not in where.rpartition(" ")[2]:
-            wide, gap = y.astype(np.float64), np.abs(x.astype(np.float64) - y)
-            result.relative = max(
-                result.relative, float((gap / np.maximum(np.abs(wide), lr)).max())
-            )
+        gap = np.abs(x.astype(np.float64) - y) / np.maximum(np.abs(y.astype(np.float64)), lr)
+        result.relative = max(result.relative, float(gap.max()))
 
 
 def _real(x: Array) -> Array:

@@ -70,7 +70,7 @@ def load(path: Path) -> Recording:
     with np.load(path) as file:
         header = json.loads(bytes(file["header"]))
         stretches = {name: file[name] for name in ("float32", "float64")}
-    used = {name: 0 for name in stretches}
+    used = dict.fromkeys(stretches, 0)
     trajectories: dict[tuple[str, str], Trajectory] = {}
     for name, dtype, steps in header["index"]:
         trajectory: Trajectory = {}
@@ -91,12 +91,13 @@ def load(path: Path) -> Recording:
 def snapshot(params: list[Array], states: list[dict[str, Any]]) -> Snapshot:
     """Copy parameters and state, given as NumPy arrays and numbers.
 
-    Numbers become float64, which holds float32 and counts exactly.
+    Numbers become float64, which holds float32 and counts exactly. State before the first step is
+    left out: some optimizers of torch make it at construction, others when it is needed.
     """
     result: Snapshot = {}
     for i, (param, state) in enumerate(zip(params, states, strict=True)):
         result[str(i)] = np.array(param, order="C")
-        for name in sorted(state):
+        for name in sorted(state) if state.get("step") != 0 else ():
             number = name in NUMBERS
             if state[name] is not None:
                 dtype = np.float64 if number else None

@@ -1,0 +1,73 @@
+"""The command ``optimkit``, also ``python -m optimkit``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+import optimkit
+
+# Each command is in a module that is imported when the command is called: add_arguments(parser) and
+# run(args) -> int, or with the name of the command in theirs where a module has two.
+COMMANDS = {
+    "validate": ("validate", "check every optimizer against PyTorch"),
+    "bench": ("bench", "time the engines beside torch's"),
+    "list": ("explain", "list the optimizers"),
+    "explain": ("explain", "show a rule, its options and the kernel made from it"),
+}
+NEEDS = "pip install 'optimkit[validation]'"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments; without it, those of the process.
+
+    Returns
+    -------
+    int
+        Exit status: 0 if everything held, 1 if not, 2 if the command could not run.
+    """
+    given = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(
+        prog="optimkit", description="Every optimizer of torch.optim, for NumPy, CuPy and torch."
+    )
+    parser.add_argument("--version", action="version", version=f"optimkit {optimkit.__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    wanted = next((word for word in given if word in COMMANDS), None)
+    module = None
+    for name, (place, text) in COMMANDS.items():
+        sub = commands.add_parser(name, help=text, description=text)
+        if name == wanted:
+            try:
+                module = import_module(f"optimkit.validation.{place}")
+                _function(module, "add_arguments", name)(sub)
+            except ImportError as error:
+                return _missing(name, error)
+    arguments = parser.parse_args(given)
+    try:
+        status: int = _function(module, "run", arguments.command)(arguments)
+    except ImportError as error:
+        return _missing(arguments.command, error)
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def _function(module: ModuleType | None, kind: str, command: str) -> Callable[..., Any]:
+    verb, _, noun = kind.partition("_")
+    own = "_".join(part for part in (verb, command, noun) if part)
+    function: Callable[..., Any] = getattr(module, own, None) or getattr(module, kind)
+    return function
+
+
+def _missing(command: str, error: ImportError) -> int:
+    print(f"optimkit {command}: {error}; try {NEEDS}", file=sys.stderr)
+    return 2

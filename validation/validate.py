@@ -1,0 +1,269 @@
+"""``optimkit validate``: does every optimizer do what PyTorch does, on everything present?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import optimkit as ok
+from optimkit.validation import digits, ieee, parity
+from optimkit.validation.cases import OPTIMIZERS, cases_of
+from optimkit.validation.checks import Check, check_optimizer, steps_for
+from optimkit.validation.parity import Way
+from optimkit.validation.recordings import FOLDER, STEPS, load
+
+Work = tuple[Callable[..., Any], tuple[Any, ...]]
+
+
+@dataclass
+class Findings:
+    """Everything that was found, for the tables, the report and the machine."""
+
+    source: str
+    quick: bool
+    origin: dict[str, Any] = field(default_factory=dict)
+    own: dict[str, Any] = field(default_factory=dict)
+    steps: dict[Way, tuple[int, ...]] = field(default_factory=dict)
+    checks: list[Check] = field(default_factory=list)
+    curves: dict[str, tuple[digits.Curve, dict[str, Any]]] = field(default_factory=dict)
+    schedules: Any = None
+    not_run: dict[str, str] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def held(self) -> bool:
+        """Whether everything that was checked held, and something was."""
+        return bool(self.checks) and not self.failures
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the command."""
+    parser.add_argument("names", nargs="*", metavar="OPTIMIZER", help="only these (all)")
+    parser.add_argument("--quick", action="store_true", help="100 steps instead of 1,000")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
+        "--live", action="store_true", help="demand the installed torch; without it is an error"
+    )
+    source.add_argument(
+        "--recorded", action="store_true", help="use the recordings even if torch is installed"
+    )
+    source.add_argument(
+        "--record", action="store_true", help="write the recordings anew with the installed torch"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings as JSON")
+    parser.add_argument("--report", type=Path, metavar="FILE.html", help="write a page with plots")
+    parser.add_argument(
+        "--jobs", type=int, default=min(2, os.cpu_count() or 1), help="processes (%(default)s)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; return its exit status."""
+    from rich.console import Console
+
+    from optimkit.validation import report, tables
+
+    console, complaints = Console(), Console(stderr=True)
+    has_torch = find_spec("torch") is not None
+    if (arguments.live or arguments.record) and not has_torch:
+        complaints.print("[red]error:[/] torch is not installed; pip install 'optimkit\\[torch]'")
+        return 2
+    public = [name for name in OPTIMIZERS if hasattr(ok, name)]
+    names = arguments.names or public
+    if unknown := [name for name in names if name not in public]:
+        complaints.print(f"[red]error:[/] no optimizer is called {', '.join(unknown)}")
+        return 2
+    try:
+        if arguments.record:
+            return record(names, console)
+        live = has_torch and not arguments.recorded
+        findings = validate(names, live, arguments.quick, arguments.jobs, console)
+    except RuntimeError as error:
+        complaints.print(f"[red]error:[/] {error}", highlight=False)
+        return 2
+    for table in tables.build(findings):
+        tables.show(table, console)
+    tables.conclude(findings, console)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(tables.as_json(findings), indent=1) + "\n")
+    if arguments.report:
+        arguments.report.write_text(report.page(findings), encoding="utf-8")
+        console.print(f"The report is in {arguments.report}", highlight=False)
+    return 0 if findings.held else 1
+
+
+def validate(names: list[str], live: bool, quick: bool, jobs: int, console: Any) -> Findings:
+    """Run all the checks.
+
+    Parameters
+    ----------
+    names : list of str
+        The optimizers.
+    live : bool
+        Whether to compare with the installed torch instead of the recordings.
+    quick : bool
+        Whether to make do with 100 steps.
+    jobs : int
+        How many processes check.
+    console : rich.console.Console
+        Where progress is shown, if it is a person's terminal.
+    """
+    begin = time.perf_counter()
+    found = Findings("the installed torch" if live else "recordings of torch", quick)
+    found.own = {
+        "optimkit": ok.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "device": "cpu",
+    }
+    ways, found.not_run = parity.ways()
+    found.steps = {way: steps_for(way, place, quick) for place, way in enumerate(ways)}
+    peers = [name for name in names if any(case.peer for case in cases_of(name))]
+    found.not_run |= {name: "torch has no such optimizer" for name in names if name not in peers}
+    steps = [step for step in STEPS if step <= max(max(s) for s in found.steps.values())]
+    with _reference(live, peers, steps) as (folder, died):
+        work: dict[str, Work] = {
+            name: (check_optimizer, (name, folder / f"{name}.npz", found.steps)) for name in peers
+        }
+        if find_spec("sklearn") is None:
+            found.not_run["handwritten digits"] = "scikit-learn is not installed"
+        else:
+            own = [name for name in digits.RUNS if name in peers]
+            work["digits"] = (_digits, (own, folder / "digits.json"))
+        if live:
+            from optimkit.validation.schedules import compare_with_torch
+
+            work["learning rates"] = (compare_with_torch, (60 if quick else 600, 0))
+        else:
+            found.not_run["learning-rate schedules"] = "needs torch itself"
+        for name, result in _in_processes(work, jobs, died, console):
+            if name == "learning rates":
+                found.schedules = result
+            elif name == "digits":
+                found.curves = result
+            else:
+                found.checks += result[0]
+        found.origin = load(folder / f"{peers[0]}.npz").origin if peers else {}
+    found.checks.sort(key=lambda check: peers.index(check.case.optimizer))
+    found.failures = _failures(found)
+    found.seconds = time.perf_counter() - begin
+    return found
+
+
+def record(names: list[str], console: Any) -> int:
+    """Write the recordings anew."""
+    peers = [name for name in names if any(case.peer for case in cases_of(name))]
+    FOLDER.mkdir(exist_ok=True)
+    with _reference(True, peers, list(STEPS)) as (folder, died):
+        waiting: dict[str, Work] = {
+            name: (shutil.copy, (folder / f"{name}.npz", FOLDER)) for name in peers
+        } | {"digits": (shutil.copy, (folder / "digits.json", FOLDER))}
+        for name, path in _in_processes(waiting, 1, died, console):
+            console.print(f"{name}: {path}", highlight=False)
+    return 0
+
+
+def _digits(names: list[str], path: Path) -> dict[str, tuple[digits.Curve, dict[str, Any]]]:
+    runs = json.loads(path.read_text())["runs"]
+    return {name: (digits.with_optimkit(name), runs[name]) for name in names}
+
+
+def _failures(found: Findings) -> list[str]:
+    failures = [
+        f"{check.case.name}, {check.dtype}, {check.way.name}: {check.problem}"
+        for check in found.checks
+        if not check.held
+    ]
+    for name, (own, reference) in found.curves.items():
+        if not digits.agree(own, reference):
+            failures.append(f"digits with {name}: loss or accuracy differ from torch's")
+        if reference["same_weights"] != reference["weights"]:
+            failures.append(f"digits with {name} in torch.optim's place: other weights")
+    if found.schedules is not None and found.schedules.mismatches:
+        failures.append(f"learning rates: {found.schedules.first_mismatch}")
+    return failures
+
+
+@contextmanager
+def _reference(
+    live: bool, names: list[str], steps: list[int]
+) -> Iterator[tuple[Path, Callable[[], str | None]]]:
+    """Give the folder with torch's results, and a function that tells why no more will come."""
+    if not live:
+        yield FOLDER, lambda: "the recordings are not there; optimkit validate --record"
+        return
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as errors:
+        process = ieee.start(Path(folder), names, steps, errors)
+
+        def died() -> str | None:
+            if process.poll() is None:
+                return None
+            errors.seek(0)
+            return (
+                f"torch's process ended with status {process.returncode}: {errors.read()[-2000:]}"
+            )
+
+        try:
+            yield Path(folder), died
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _in_processes(
+    work: dict[str, Work], jobs: int, died: Callable[[], str | None], console: Any
+) -> Iterator[tuple[str, Any]]:
+    """Run the work whose file, its last path argument, is there; yield results as they come."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    waiting, running = dict(work), dict[Future[Any], str]()
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    task, begin, shown = bar.add_task("checking", total=len(work)), time.perf_counter(), False
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        try:
+            while waiting or running:
+                ended = died()
+                for name, (function, args) in list(waiting.items()):
+                    paths = [x for x in args if isinstance(x, Path) and x.suffix]
+                    if all(path.exists() for path in paths):
+                        running[pool.submit(function, *args)] = name
+                        del waiting[name]
+                    elif ended is not None:
+                        raise RuntimeError(f"{paths[0].name} is missing: {ended}")
+                done, _ = wait(running, timeout=0.1, return_when=FIRST_COMPLETED)
+                if not running:
+                    time.sleep(0.1)
+                if not shown and time.perf_counter() - begin > 2:
+                    bar.start()
+                    shown = True
+                for future in done:
+                    yield running.pop(future), future.result()
+                    bar.advance(task)
+                bar.update(task, description=", ".join(list(running.values())[:2]) or "torch")
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            bar.stop()
