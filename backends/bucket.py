@@ -48,7 +48,7 @@ class Bucket:
         The 1-based count of the step to come.
     layouts : list of Layout
     fusable : bool
-        Whether each parameter, gradient and state array lie alike in memory, without gaps.
+        Whether each parameter and its state lie alike in memory, without gaps.
     grad_addresses : array of int64
     cache : dict
         For the engines: valid as long as the bucket is.
@@ -87,23 +87,36 @@ class Bucket:
             ],
             np.int64,
         ).T
+        dense = [layout.dense for layout in self.layouts]
+        self._misaligned = np.array(
+            [
+                gapless and not _lie_alike(adapter, x, grad)
+                for gapless, x, grad in zip(dense, arrays, grads, strict=True)
+            ]
+        )
         self._take(grads)
-        self.fusable = all(layout.dense for layout in self.layouts) and all(
+        self.fusable = all(dense) and all(
             _lie_alike(adapter, x, other)
-            for column in (grads, *self._columns.values())
+            for column in self._columns.values()
             for x, other in zip(arrays, column, strict=True)
         )
         self.cache: dict[Any, Any] = {}
 
     def _take(self, grads: list[Any]) -> None:
-        """Keep the gradients, copying those that lie in memory the step will overwrite."""
+        """Keep the gradients.
+
+        Copied are those in memory that the step will overwrite, and those that lie otherwise in
+        memory than their parameter, where that has no gaps.
+        """
         self.grads = grads
         self.grad_addresses = np.array(self.adapter.addresses(grads), np.int64)
         endangered = self.memory.overlaps(*(self.grad_addresses + self._reach))
-        if endangered.any():
+        copied = endangered | self._misaligned
+        if copied.any():
             convert = self.adapter.convert
             self.grads = [
-                convert(x, x) if copy else x for x, copy in zip(grads, endangered, strict=True)
+                convert(grad, x) if copy else grad
+                for grad, x, copy in zip(grads, self.arrays, copied, strict=True)
             ]
             self.grad_addresses = np.array(self.adapter.addresses(self.grads), np.int64)
 
@@ -166,12 +179,11 @@ def buckets(
 ) -> list[Bucket]:
     """Sort parameters into buckets, in the order of their first members."""
     members: dict[Any, list[int]] = {}
-    for i, (array, grad, state) in enumerate(zip(arrays, grads, states, strict=True)):
+    for i, (array, state) in enumerate(zip(arrays, states, strict=True)):
         adapter = adapter_of(array)
         layout = adapter.layout(array)
-        fusable = layout.dense and _lie_alike(adapter, array, grad)
         numbers = ((k, v) for k, v in state.items() if not is_array(v))
-        key = (adapter, layout.dtype, layout.device, fusable, tuple(state), *numbers)
+        key = (adapter, layout.dtype, layout.device, layout.dense, tuple(state), *numbers)
         members.setdefault(key, []).append(i)
 
     def pick(column: list[Any], chosen: list[int]) -> list[Any]:

@@ -7,6 +7,8 @@ from collections.abc import Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
+from optimkit.backends.sparse import Entries
+
 
 class Layout(NamedTuple):
     """How an array lies in memory, complex numbers counted as two reals."""
@@ -79,11 +81,22 @@ class Adapter(ABC):
 
     @abstractmethod
     def convert(self, value: Any, like: Any) -> Any:
-        """Copy `value`, an array of any library, to the kind, dtype and device of `like`."""
+        """Copy `value`, an array of any library, to the kind, dtype and device of `like`.
+
+        Where the two have the same shape, the copy also lies in memory as `like` does.
+        """
 
     def as_gradient(self, grad: Any) -> Any:
         """Return `grad` as an array of this library where that is meant."""
         return grad
+
+    def entries(self, grad: Any) -> Entries | None:
+        """Return what is in a sparse gradient of a kind that goes with this library, else None."""
+        return None
+
+    def coalesce(self, entries: Entries) -> tuple[tuple[Any, ...], Any]:
+        """Return places, each there once, and the sum of their values, both as views are."""
+        raise NotImplementedError
 
     def check_gradient(self, grad: Any) -> None:
         """Raise the error that says why `grad` cannot be read, if it cannot."""
@@ -99,8 +112,11 @@ class Adapter(ABC):
         return nullcontext()
 
     def zero_gradient(self, param: Any) -> None:
-        """Set ``param.grad``, an array of this library, to zero in place."""
-        param.grad[...] = 0
+        """Set ``param.grad``, an array of this library, to zero in place; forget a sparse one."""
+        if self.entries(param.grad) is None:
+            param.grad[...] = 0
+        else:
+            param.grad = None
 
     def scalar(self, number: float) -> Any:
         """Return what torch would keep in a checkpoint for a number of the state."""

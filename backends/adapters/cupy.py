@@ -10,6 +10,7 @@ import cupy as cp
 import numpy as np
 
 from optimkit.backends.adapters.base import Adapter, Layout, is_dense, overlaps_itself
+from optimkit.backends.sparse import Entries, RowSparse, coalesce, entries_of_rows
 
 
 class CuPyAdapter(Adapter):
@@ -57,7 +58,22 @@ class CuPyAdapter(Adapter):
         if hasattr(value, "detach"):  # torch, on whatever device
             value = (value.float() if value.element_size() == 2 else value).numpy(force=True)
         with self.running_on(like):
-            return cp.array(value, like.dtype, order="K")
+            value = cp.asarray(value)
+            copy = cp.empty_like(like, shape=value.shape)
+            copy[...] = value
+            return copy
+
+    def entries(self, grad: Any) -> Entries | None:
+        if isinstance(grad, RowSparse):
+            return entries_of_rows(grad)
+        if not type(grad).__module__.startswith("cupyx.scipy.sparse"):
+            return None
+        grad = grad.tocoo()
+        return Entries((grad.row, grad.col), grad.data, grad.shape)
+
+    def coalesce(self, entries: Entries) -> tuple[tuple[Any, ...], Any]:
+        places, values = coalesce(cp, entries)
+        return places, self.view(values)
 
     def as_gradient(self, grad: Any) -> Any:
         return cp.asarray(grad) if isinstance(grad, np.generic) else grad

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from optimkit.backends.adapters.base import Adapter, Layout, is_dense, overlaps_itself
+from optimkit.backends.sparse import Entries, RowSparse, coalesce, entries_of_rows
 
 # In CPython a NumPy array begins with its object header and the address of its data. Reading that
 # word costs a fifth of `__array_interface__`; the probe makes sure that it is there.
@@ -89,7 +90,22 @@ class NumPyAdapter(Adapter):
             value = (value.float() if value.element_size() == 2 else value).numpy(force=True)
         elif hasattr(value, "get"):  # CuPy
             value = value.get()
-        return np.array(value, like.dtype, order="K")
+        value = np.asarray(value)
+        copy = np.empty_like(like, shape=value.shape, subok=False)
+        copy[...] = value
+        return copy
+
+    def entries(self, grad: Any) -> Entries | None:
+        if isinstance(grad, RowSparse):
+            return entries_of_rows(grad)
+        if not type(grad).__module__.startswith("scipy.sparse"):
+            return None
+        grad = grad.tocoo()
+        return Entries(grad.coords, grad.data, grad.shape)
+
+    def coalesce(self, entries: Entries) -> tuple[tuple[Any, ...], Any]:
+        places, values = coalesce(np, entries)
+        return places, self.view(values)
 
     def as_gradient(self, grad: Any) -> Any:
         return np.asarray(grad) if isinstance(grad, np.generic) else grad

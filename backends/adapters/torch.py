@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from optimkit.backends.adapters.base import Adapter, Layout, is_dense, overlaps_itself
+from optimkit.backends.sparse import Entries, RowSparse, entries_of_rows
 
 NUMPY_DTYPES = (torch.float32, torch.float64, torch.float16)
 REAL = {torch.complex64: torch.float32, torch.complex128: torch.float64}
@@ -117,7 +118,39 @@ class TorchAdapter(Adapter):
             if hasattr(value, "get"):  # CuPy
                 value = value.get()
             value = torch.from_numpy(np.array(value, order="K"))
-        return value.detach().to(like.device, like.dtype, copy=True)
+        like = like.detach()
+        copy = torch.empty_like(like) if value.shape == like.shape else like.new_empty(value.shape)
+        return copy.copy_(value.detach())
+
+    def entries(self, grad: Any) -> Entries | None:
+        if isinstance(grad, RowSparse):
+            return entries_of_rows(grad)
+        if not isinstance(grad, torch.Tensor) or grad.layout is torch.strided:
+            return None
+        grad = grad.detach()
+        if grad.layout is not torch.sparse_coo:
+            grad = grad.to_sparse()
+        return Entries(
+            tuple(grad._indices()), grad._values(), tuple(grad.shape), grad.is_coalesced()
+        )
+
+    def coalesce(self, entries: Entries) -> tuple[tuple[Any, ...], Any]:
+        # By torch itself, whose sort decides the order in which values are summed.
+        places, values = entries.places, entries.values
+        if not entries.unique:
+            indices = torch.stack(
+                [torch.as_tensor(x).to(values.device, torch.int64) for x in places]
+            )
+            grad = torch.sparse_coo_tensor(indices, values, entries.shape, check_invariants=False)
+            grad = grad.coalesce()
+            places, values = tuple(grad._indices()), grad._values()
+        view = self.view(values)
+        if isinstance(view, np.ndarray):
+            return tuple(x.numpy() for x in places), view
+        cupy = _module("cupy")
+        if cupy is not None and not isinstance(view, torch.Tensor):
+            places = tuple(map(cupy.from_dlpack, places))
+        return places, view
 
     def check_gradient(self, grad: Any) -> None:
         if grad.layout is not torch.strided:

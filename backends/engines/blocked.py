@@ -176,7 +176,7 @@ class BlockedEngine(Engine):
         if bucket.dtype not in ("float32", "float64"):
             return f"the blocked engine has float32 and float64, not {bucket.dtype}"
         if not bucket.fusable:
-            return "parameter, gradient and state do not lie alike in memory without gaps"
+            return "parameter and state do not lie alike in memory without gaps"
         return None
 
     def prepare(self, bucket: Bucket, traced: Traced) -> Job:
