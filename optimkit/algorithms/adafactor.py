@@ -153,10 +153,10 @@ class Adafactor(Optimizer):
         # θ = (1 - γλ) θ
         if hyper.weight_decay != 0:
             param = param * (1 - lr * hyper.weight_decay)
-        # of a vector V = β V + (1 - β) G²
+        # of a vector V = β V + (1 - β) G² and U = G / max(sqrt(V), ε1)
         if param.ndim < 2:
             variance = lerp(state["variance"], grad * grad, share)
-            new, root = {"variance": variance}, xp.sqrt(variance)
+            new, direction = {"variance": variance}, grad / xp.maximum(xp.sqrt(variance), eps1)
         # of a matrix R = β R + (1 - β) mean(G²) of each row, C likewise of each column,
         # and V = R C / max(mean(R), ε1)
         else:
@@ -165,9 +165,13 @@ class Adafactor(Optimizer):
             column_mean = xp.mean(grad * grad, axis=-2, keepdims=True)
             column = lerp(state["col_var"], column_mean, share)
             mean = xp.maximum(xp.mean(row, axis=-2, keepdims=True), eps1)
-            new, root = {"row_var": row, "col_var": column}, xp.sqrt(row / mean) * xp.sqrt(column)
-        # U = G / max(sqrt(V), ε1)
-        direction = grad / xp.maximum(root, eps1)
+            new = {"row_var": row, "col_var": column}
+            root, other = xp.sqrt(row / mean), xp.sqrt(column)
+            # the matrix max(sqrt(V), ε1) is formed only if ε1 counts
+            if float(xp.min(root)) * float(xp.min(other)) >= eps1:
+                direction = grad / root / other
+            else:
+                direction = grad / xp.maximum(root * other, eps1)
         # θ = θ - α U / max(1, RMS(U) / d)
         direction *= -alpha / max(1.0, mean_square(xp, direction) ** 0.5 / hyper.d)
         return param + direction, new
