@@ -31,10 +31,10 @@ def width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> in
 
 
 def run(command: str, *arguments: str) -> int:
-    parser = argparse.ArgumentParser()
-    getattr(explain, f"add_{command}_arguments")(parser)
-    status: int = getattr(explain, f"run_{command}")(parser.parse_args(arguments))
-    return status
+    parser = argparse.ArgumentParser(f"optimkit {command}")
+    parser.set_defaults(command=command)
+    explain.add_arguments(parser)
+    return explain.run(parser.parse_args(arguments))
 
 
 # ---------------------------------------------------------------------- formulas

@@ -562,6 +562,20 @@ def _limits(values: list[float]) -> tuple[float, float]:
     return (0.0 if low == 0 else low - room), high + room
 
 
+# ---------------------------------------------------------------------- the commands
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the command that the parser is for, the last word of its name."""
+    listing = parser.prog.endswith(" list")
+    (add_list_arguments if listing else add_explain_arguments)(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command that ``args.command`` names."""
+    return run_list(args) if args.command == "list" else run_explain(args)
+
+
 # ---------------------------------------------------------------------- optimkit list
 
 
@@ -912,16 +926,16 @@ def parity_lines(name: str) -> list[str]:
     exact = [case for case in cases if case.tolerance == 0]
     dtypes = dict.fromkeys(dtype for case in cases for dtype in case.dtypes)
     bits = "all" if len(exact) == len(cases) else f"{len(exact)} of them"
-    lines = [
-        f"{len(cases)} configurations ({', '.join(dtypes)}), {bits} to equal bits: "
-        "optimkit validate."
-    ]
+    equal = f", {bits} to equal bits" if exact else ""
+    lines = [f"{len(cases)} configurations ({', '.join(dtypes)}){equal}: optimkit validate."]
     loose: dict[tuple[float, str], int] = {}
     for case in cases:
         if case.tolerance:
             key = case.tolerance, case.reason
             loose[key] = loose.get(key, 0) + 1
-    lines += [f"{n} within {bound:g} ({reason})." for (bound, reason), n in loose.items()]
+    lines += [
+        f"{n} within {bound:g} ({reason.rstrip('.')})." for (bound, reason), n in loose.items()
+    ]
     if not all(case.peer for case in cases):
         lines.append("torch has no such optimizer; the engines are compared with one another.")
     return lines
@@ -1003,7 +1017,9 @@ class _Page:
 
         table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
         for i, name in enumerate(header):
-            table.add_column(name, no_wrap=i == 0, style="" if i else "bold", overflow="fold")
+            room = self.width // 4 if i in (1, 2) else None
+            style = "" if i else "bold"
+            table.add_column(name, style=style, no_wrap=i == 0, max_width=room, overflow="fold")
         for row in rows:
             table.add_row(*map(Text, row))
         self._indented(table)
