@@ -69,9 +69,9 @@ def get_total_norm(
     neither engine nor threads. (The powers themselves are those of the array library for orders
     other than 1 and 2.) Torch adds in the gradients' precision: on the CPU, the norm of 10 million
     normally distributed float32 numbers is then 4e-4 too small for order 2 and 1e-3 for order 1,
-    and squares above 3e38 overflow. Here only float64 gradients above 1e154 do. No temporary is as large as a
-    NumPy gradient. Gradients without elements count for nothing; torch refuses them for some
-    orders.
+    and squares above 3e38 overflow. Here only float64 gradients above 1e154 do. No temporary is as
+    large as a NumPy gradient. Gradients without elements count for nothing; torch refuses them
+    for some orders.
 
     References
     ----------
@@ -242,7 +242,7 @@ def _gradients(source: Any, tensors_are_gradients: bool = False) -> list[_Gradie
             adapter.check_gradient(grad)
             signature = adapter, adapter.signature(grad)
             if signature not in known:
-                dtype = adapter.describe(grad)[1]
+                dtype = getattr(grad.dtype, "name", None) or str(grad.dtype).rpartition(".")[2]
                 if not dtype.startswith(("float", "complex", "bfloat")):
                     raise TypeError(f"its dtype is {dtype}; a floating dtype is needed")
                 known[signature] = adapter.layout(grad), dtype.startswith("complex")
