@@ -31,7 +31,8 @@ class StandardAdapter(Adapter):
 
     def layout(self, x: Any) -> Layout:
         # The standard knows no memory layout, so nothing here is fused.
-        return Layout(str(x.dtype), str(compat.device(x)), 0, False)
+        parts = 2 if compat.array_namespace(x).isdtype(x.dtype, "complex floating") else 1
+        return Layout(str(x.dtype), str(compat.device(x)), parts * (compat.size(x) or 0), False)
 
     def addresses(self, arrays: Sequence[Any]) -> list[int]:
         return list(map(id, arrays))
