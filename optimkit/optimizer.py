@@ -16,6 +16,7 @@ from optimkit.backends import engines
 from optimkit.backends.adapters import Adapter, adapter_of
 from optimkit.backends.bucket import Bucket, Memory, buckets, check_gradient, is_array
 from optimkit.backends.engines.base import Job
+from optimkit.backends.rows import Rows, check_entries, row_buckets, spread
 from optimkit.hooks import Hook, Hooks, RemovableHandle
 from optimkit.options import Limit, check_limits
 from optimkit.parameter import Parameter
@@ -57,7 +58,8 @@ class Optimizer:
       code that mutates nothing. State that it does not return stays as it is.
 
     and may declare `limits` (what each option may be), ``check_options(hyper)``,
-    ``check_param(param, hyper)`` and, where torch keeps no step count, ``counts_steps = False``.
+    ``check_param(param, hyper)``, ``sparse_gradients(hyper)`` and, where torch keeps no step count,
+    ``counts_steps = False``.
 
     Examples
     --------
@@ -81,6 +83,7 @@ class Optimizer:
 
     limits: ClassVar[Mapping[str, Limit]] = {}
     counts_steps: ClassVar[bool] = True  # whether the state has a "step"
+    needs_sparse: ClassVar[bool] = False  # whether dense gradients are refused
     tensor_scalars: ClassVar[bool] = True  # whether torch keeps numbers of the state as tensors
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
@@ -121,6 +124,19 @@ class Optimizer:
     @staticmethod
     def check_param(param: Any, hyper: Any) -> None:
         """Raise ValueError if the rule cannot optimize this array."""
+
+    @staticmethod
+    def sparse_gradients(hyper: Any) -> str:
+        """Say what the rule is given for a sparse gradient; RuntimeError if it takes none.
+
+        Returns
+        -------
+        {"rows", "dense"}
+            The touched rows of parameter, gradient and state, with ``hyper.sparse`` set and the
+            other rows left alone, for which all arrays of the state must come from `init`; or
+            everything, the gradient as an array that is mostly zero.
+        """
+        raise RuntimeError("sparse gradients are not supported, please consider SparseAdam instead")
 
     # ------------------------------------------------------------------ groups
 
@@ -164,8 +180,8 @@ class Optimizer:
             array = param.data if isinstance(param, Parameter) else param
             try:
                 adapter = adapter_of(array)
-                adapter.check_parameter(array)
                 self.check_param(array, hyper)
+                adapter.check_parameter(array)
             except (TypeError, ValueError) as error:
                 raise type(error)(f"{label}: {error}") from None
         if self.param_groups and (names is None) != ("param_names" not in self.param_groups[0]):
@@ -254,10 +270,12 @@ class Optimizer:
         for index, (group, column) in enumerate(zip(self.param_groups, columns, strict=True)):
             hyper = _hyper(group)
             for bucket in self._buckets(index, group, column, hyper):
+                if bucket.rows:
+                    hyper = SimpleNamespace(**vars(hyper) | {"sparse": True})
                 job, _ = engines.prepare(bucket, self.update, hyper, hyper.fused)
                 work.append((bucket, job))
         # Where parameters have moved, a group seen before may have gradients in their new memory.
-        return work if self._memory is memory else self._prepare(columns)
+        return work if memory in (None, self._memory) else self._prepare(columns)
 
     def _evaluate(self, closure: Callable[[], Any], grads: Any = None) -> tuple[Any, Any]:
         """Call the closure; return the loss, and the gradients if it gave them."""
@@ -308,9 +326,50 @@ class Optimizer:
         """Sort the parameters of a group that have gradients into buckets."""
         params = group["params"]
         plan = self._plans.get(index)
-        if plan is None or not plan.renew(params, grads, self.state.version, self._memory):
-            plan = self._plans[index] = self._plan(index, params, grads, hyper)
-        return plan.buckets
+        if plan is not None and plan.renew(params, grads, self.state.version, self._memory):
+            return plan.buckets
+        dense, rows = self._part(index, params, grads, hyper)
+        if (
+            plan is None
+            or dense is grads
+            or not plan.renew(params, dense, self.state.version, self._memory)
+        ):
+            plan = self._plans[index] = self._plan(index, params, dense, hyper)
+        return plan.buckets + row_buckets(rows)
+
+    def _part(
+        self, index: int, params: list[Any], grads: list[Any], hyper: Any
+    ) -> tuple[list[Any], list[Rows]]:
+        """Part the gradients of a group: those to step on whole, and touched rows."""
+        dense, rows = grads, []
+        for i, (param, grad) in enumerate(zip(params, grads, strict=True)):
+            if grad is None:
+                continue
+            array = _array(param)
+            adapter = adapter_of(array)
+            try:
+                entries = adapter.entries(grad)
+                if entries is None:
+                    if self.needs_sparse:
+                        check_gradient(adapter, array, grad)
+                        raise RuntimeError("its gradient is dense, please consider Adam instead")
+                    continue
+                wanted = self.sparse_gradients(hyper)
+                adapter.check_parameter(array)
+                check_entries(adapter, array, entries)
+                if dense is grads:
+                    dense = list(grads)
+                if wanted == "dense":
+                    dense[i] = spread(adapter, array, entries)
+                else:
+                    dense[i] = None
+                    state = self.state.get(param) or self._initial_state(adapter, array, hyper)
+                    rows.append(Rows(param, adapter, array, state, entries))
+            except (TypeError, ValueError, RuntimeError) as error:
+                start = sum(len(group["params"]) for group in self.param_groups[:index])
+                label = self._labels()[start + i]
+                raise type(error)(f"{type(self).__name__}: {label}: {error}") from None
+        return dense, rows
 
     def _plan(self, index: int, params: list[Any], grads: list[Any], hyper: Any) -> _Plan:
         start = sum(len(group["params"]) for group in self.param_groups[:index])
@@ -358,6 +417,9 @@ class Optimizer:
 
     def _commit(self, bucket: Bucket, entries: Any) -> None:
         """Write what a step found into the optimizer's own records."""
+        if bucket.rows:
+            self._commit_rows(bucket, entries)
+            return
         adapter, counts = bucket.adapter, self.counts_steps
         for i, state in enumerate(bucket.states):
             if counts:
@@ -368,6 +430,14 @@ class Optimizer:
                         adapter.wrap(value, bucket.arrays[i]) if is_array(value) else value
                     )
         adapter.touched(bucket.arrays)
+
+    def _commit_rows(self, bucket: Bucket, entries: Any) -> None:
+        """Put the touched rows back into parameters and state."""
+        count = {"step": bucket.step} if self.counts_steps else {}
+        for i, rows in enumerate(bucket.rows):
+            rows.put_back(count | (entries[i] if entries else {}))
+            if rows.state and self.state.get(rows.param) is not rows.state:
+                self.state[rows.param] = rows.state
 
     def _register(self) -> None:
         """Let `state` know the parameters that have got a state by now."""
@@ -393,7 +463,7 @@ class Optimizer:
                 if set_to_none:
                     param.grad = None
                 else:
-                    adapter_of(param.grad).zero_gradient(param)
+                    adapter_of(_array(param)).zero_gradient(param)
 
     # ------------------------------------------------------------------ checkpoints
 
@@ -664,11 +734,12 @@ def _number(value: Any) -> Any:
 
 def _hyper(group: Group) -> SimpleNamespace:
     return SimpleNamespace(
+        sparse=False,
         **{
             key: value if type(value) in PLAIN else _number(value)
             for key, value in group.items()
             if key not in NOT_OPTIONS
-        }
+        },
     )
 
 

@@ -78,12 +78,13 @@ class NumPyAdapter(Adapter):
     def view(self, x: Any) -> Any:
         if x.dtype.kind != "c":
             return x.view(np.ndarray)
-        return x.view(np.ndarray)[..., None].view(x.dtype.type(0).real.dtype)
+        real = x.dtype.type(0).real.dtype.newbyteorder(x.dtype.byteorder)
+        return x.view(np.ndarray)[..., None].view(real)
 
     def wrap(self, view: Any, like: Any = None) -> Any:
         if like is None or like.dtype.kind != "c" or view.shape != (*like.shape, 2):
             return view
-        return view.view(like.dtype)[..., 0]
+        return view.view(f"{view.dtype.byteorder}c{2 * view.itemsize}")[..., 0]
 
     def convert(self, value: Any, like: Any) -> Any:
         if hasattr(value, "detach"):  # torch, on whatever device

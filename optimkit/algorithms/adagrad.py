@@ -49,6 +49,10 @@ class Adagrad(Optimizer):
     State per parameter: ``step`` (a count) and ``sum`` :math:`s`, the sum of the squared gradients,
     of the parameter's shape and dtype.
 
+    A sparse gradient (:class:`optimkit.RowSparse`, a SciPy, CuPy or torch sparse array) costs as
+    much as its entries, and leaves everything else alone; weight decay is refused there, as in
+    torch.
+
     Differs from the paper: this is its diagonal form without projection, and the decay of the
     learning rate is an addition. A group's own `initial_accumulator_value` counts for its
     parameters, which torch starts from the value given to the constructor.
@@ -105,6 +109,12 @@ class Adagrad(Optimizer):
         super().__init__(params, options)
 
     @staticmethod
+    def sparse_gradients(hyper: Any) -> str:
+        if hyper.weight_decay != 0:
+            raise RuntimeError("weight_decay option is not compatible with sparse gradients")
+        return "rows"
+
+    @staticmethod
     def init(xp: Any, param: Any, hyper: Any) -> dict[str, Any]:
         return {"sum": xp.full_like(param, hyper.initial_accumulator_value)}
 
@@ -121,5 +131,7 @@ class Adagrad(Optimizer):
         s = state["sum"] + grad * grad
         # γ_t = γ / (1 + (t - 1) δ)
         lr = hyper.lr / (1 + (step - 1) * hyper.lr_decay)
-        # θ = θ - γ_t g / (sqrt(s) + ε)
-        return param + (-lr * grad) / (xp.sqrt(s) + hyper.eps), {"sum": s}
+        # θ = θ - γ_t g / (sqrt(s) + ε), rounded in another order for a sparse gradient, as in torch
+        root = xp.sqrt(s) + hyper.eps
+        step = -lr * (grad / root) if hyper.sparse else (-lr * grad) / root
+        return param + step, {"sum": s}

@@ -50,6 +50,11 @@ class SGD(Optimizer):
     State per parameter: ``momentum_buffer`` (the parameter's shape and dtype), once momentum is
     used.
 
+    A sparse gradient (:class:`optimkit.RowSparse`, a SciPy, CuPy or torch sparse array) costs as
+    much as its entries without momentum, and as much as the parameter with it; weight decay is
+    refused there, as in torch. Entries for the same place are summed first, where torch applies
+    them one after the other.
+
     Differs from Sutskever et al.: as in torch, the learning rate multiplies the momentum when it
     is applied, not the gradient when it is added, so a change of `lr` acts at once on the whole
     velocity; and the first momentum is the whole first gradient, undampened.
@@ -109,6 +114,12 @@ class SGD(Optimizer):
                 "SGD: Nesterov momentum requires a momentum and zero dampening, not "
                 f"momentum={hyper.momentum!r} and dampening={hyper.dampening!r}"
             )
+
+    @staticmethod
+    def sparse_gradients(hyper: Any) -> str:
+        if hyper.weight_decay != 0:
+            raise RuntimeError("weight_decay option is not compatible with sparse gradients")
+        return "rows" if hyper.momentum == 0 else "dense"  # momentum moves all rows at each step
 
     @staticmethod
     def init(xp: Any, param: Any, hyper: Any) -> dict[str, Any]:

@@ -1,0 +1,100 @@
+"""The rows that a sparse gradient touches: taken out for a step, and put back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optimkit.backends.adapters import Adapter
+from optimkit.backends.bucket import Bucket, Memory, buckets, is_array
+from optimkit.backends.sparse import Entries, check_places
+
+
+class Rows:
+    """The touched rows of a parameter, of its gradient and of its state, each a copy.
+
+    Attributes
+    ----------
+    param : object
+        What the user passed as the parameter.
+    state : dict
+        Its state, whole.
+    taken : dict
+        From ``"param"`` and the names of the state's arrays to their touched rows.
+    grad : array
+        The gradient of these rows.
+    """
+
+    def __init__(
+        self, param: Any, adapter: Adapter, array: Any, state: dict[str, Any], entries: Entries
+    ) -> None:
+        self.param, self.state = param, state
+        self._adapter, self._array = adapter, array
+        whole = {"param": array} | {name: x for name, x in state.items() if is_array(x)}
+        for name, x in whole.items():
+            if tuple(x.shape) != tuple(array.shape):
+                raise RuntimeError(
+                    f"its gradient is sparse, but its state {name} has shape {tuple(x.shape)}, "
+                    "which has not the parameter's rows"
+                )
+        with adapter.running_on(array):
+            self._places, grad = adapter.coalesce(entries)
+            self._views = {name: adapter.view(x) for name, x in whole.items()}
+            self.taken = {name: view[self._places] for name, view in self._views.items()}
+            self.grad = adapter.namespace(grad).asarray(grad, copy=True)
+
+    def put_back(self, numbers: Mapping[str, Any]) -> None:
+        """Make the rows taken out the content of parameter and state; note what else is new."""
+        if made := [name for name, x in numbers.items() if is_array(x)]:
+            raise RuntimeError(
+                f"with a sparse gradient all arrays of the state come from init, not {made}"
+            )
+        with self._adapter.running_on(self._array):
+            for name, view in self._views.items():
+                view[self._places] = self.taken[name]
+        self.state.update(numbers)
+        self._adapter.touched([self._array])
+
+
+def check_entries(adapter: Adapter, array: Any, entries: Entries) -> None:
+    """Raise the error that says why `entries` are no gradient of `array`, if they are not."""
+    shape, dtype, device = adapter.describe(array)
+    if tuple(entries.shape) != shape:
+        raise ValueError(f"its gradient has shape {tuple(entries.shape)}; {shape} is needed")
+    if not adapter.owns(entries.values):
+        kind = type(entries.values)
+        raise TypeError(f"the values of its gradient are a {kind.__module__}.{kind.__qualname__}")
+    _, grad_dtype, grad_device = adapter.describe(entries.values)
+    if grad_dtype != dtype:
+        raise TypeError(f"its gradient has dtype {grad_dtype}; {dtype} is needed")
+    if grad_device != device:
+        raise RuntimeError(f"its gradient is on {grad_device}; {device} is needed")
+    adapter.check_gradient(entries.values)
+    check_places(entries.places, shape)
+
+
+def spread(adapter: Adapter, array: Any, entries: Entries) -> Any:
+    """Return a sparse gradient of `array` as a dense one."""
+    with adapter.running_on(array):
+        places, values = adapter.coalesce(entries)
+        view = adapter.view(array)
+        whole = adapter.namespace(view).zeros_like(view)
+        whole[places] = values
+        return adapter.wrap(whole, array)
+
+
+def row_buckets(rows: Sequence[Rows]) -> list[Bucket]:
+    """Sort touched rows into buckets: to an engine they are parameters like others."""
+    made = buckets(
+        list(range(len(rows))),
+        [x.taken["param"] for x in rows],
+        [x.grad for x in rows],
+        [x.state | {k: v for k, v in x.taken.items() if k != "param"} for x in rows],
+        Memory([]),
+    )
+    for bucket in made:
+        bucket.rows = [rows[i] for i in bucket.indices]
+    return made
+
+
+__all__ = ["Rows", "check_entries", "row_buckets", "spread"]
