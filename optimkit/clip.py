@@ -206,7 +206,10 @@ def clip_grad_value_(parameters: Any, clip_value: float, foreach: bool | None = 
 
 
 class _Gradient(NamedTuple):
+    """A gradient, and its memory: a NumPy view, flat if it is dense, or another library's view."""
+
     array: Any
+    memory: Any
     adapter: Adapter
     layout: Layout
     is_complex: bool
@@ -248,12 +251,17 @@ def _gradients(source: Any, tensors_are_gradients: bool = False) -> list[_Gradie
                 known[signature] = adapter.layout(grad), dtype.startswith("complex")
         except (TypeError, RuntimeError) as error:
             raise type(error)(f"gradient {i}: {error}") from None
-        grads.append(_Gradient(grad, adapter, *known[signature]))
+        layout, is_complex = known[signature]
+        with adapter.running_on(grad):
+            memory = adapter.view(grad)
+        if layout.dense and type(memory) is np.ndarray:
+            memory = memory.reshape(-1) if memory.flags.c_contiguous else flat(memory)
+        grads.append(_Gradient(grad, memory, adapter, layout, is_complex))
     return grads
 
 
 def _check_writable(grads: list[_Gradient]) -> None:
-    for i, (array, adapter, _, _) in enumerate(grads):
+    for i, (array, _, adapter, _, _) in enumerate(grads):
         try:
             if not _is_torch(array):
                 adapter.check_parameter(array)
@@ -297,19 +305,18 @@ def _change(grads: list[_Gradient], function: Callable[..., Any]) -> None:
     """Replace gradients by a function of them; those given twice, twice, as torch does."""
     once = {id(grad.array): grad for grad in grads}
     jobs = []
-    for array, adapter, layout, _ in once.values():
-        with adapter.running_on(array):
-            view = adapter.view(array)
-            half = layout.dtype in HALF
-            if type(view) is np.ndarray:
-                step = PIECE if half else 16 * PIECE
-                x = flat(view) if layout.dense else view
-                pieces = range(0, x.size, step) if layout.dense else ()
-                jobs += [(x[i : i + step], half) for i in pieces] or [(x, half)]
-            else:
-                xp = adapter.namespace(view)
-                x = function(xp, xp.astype(view, xp.float32) if half else view)
-                adapter.write(array, view, xp.astype(x, view.dtype) if half else x)
+    for array, memory, adapter, layout, _ in once.values():
+        half = layout.dtype in HALF
+        if type(memory) is not np.ndarray:
+            with adapter.running_on(array):
+                xp = adapter.namespace(memory)
+                x = function(xp, xp.astype(memory, xp.float32) if half else memory)
+                adapter.write(array, memory, xp.astype(x, memory.dtype) if half else x)
+        elif layout.dense:
+            step = PIECE if half else 16 * PIECE
+            jobs += [(memory[i : i + step], half) for i in range(0, memory.size, step)]
+        else:
+            jobs.append((memory, half))
 
     def change(x: Any, half: bool) -> None:
         if half:  # computed in float32, rounded once
@@ -364,21 +371,20 @@ def _reduced(grads: list[_Gradient], order: float) -> list[list[float]]:
     kernel = _kernel() if order in (1, 2) and engines._forced() in (None, "numba") else None
     result: list[list[float]] = [[] for _ in grads]
     jobs, owners = [], []
-    for (array, adapter, layout, is_complex), column in zip(grads, result, strict=True):
-        with adapter.running_on(array):
-            view = adapter.view(array)
-            pairs = is_complex and order != 2
-            if type(view) is np.ndarray:
-                fused = layout.dense and not pairs and layout.dtype in ("float32", "float64")
-                x = flat(view) if layout.dense else view.flat
-                step = 16 * PIECE if kernel and fused else PIECE
-                for start in range(0, view.size, step):
-                    stop = min(start + step, view.size)
-                    jobs.append((x, start, stop, order, pairs, kernel if fused else None))
-                    owners.append(column)
-            elif 0 not in view.shape:
-                xp = adapter.namespace(view)
-                x = xp.astype(xp.reshape(view, (-1,)), xp.float64)
+    for (array, memory, adapter, layout, is_complex), column in zip(grads, result, strict=True):
+        pairs = is_complex and order != 2
+        if type(memory) is np.ndarray:
+            fused = layout.dense and not pairs and layout.dtype in ("float32", "float64")
+            x = memory if layout.dense else memory.flat
+            step = 16 * PIECE if kernel and fused else PIECE
+            for start in range(0, memory.size, step):
+                stop = min(start + step, memory.size)
+                jobs.append((x, start, stop, order, pairs, kernel if fused else None))
+                owners.append(column)
+        elif 0 not in memory.shape:
+            with adapter.running_on(array):
+                xp = adapter.namespace(memory)
+                x = xp.astype(xp.reshape(memory, (-1,)), xp.float64)
                 column += _values(xp, x, order, pairs)
     size = sum(job[2] - job[1] for job in jobs)
     for column, values in zip(owners, _in_parallel(_piece, jobs, size), strict=True):
@@ -428,22 +434,26 @@ def _block_sums(xp: Any, x: Any) -> list[float]:
 
 def _block_sums_compiled(x: Any, squared: bool, sums: Any) -> None:
     """Do the same over float32 or float64 terms, for Numba to compile."""
-    terms = np.empty(BLOCK)
+    tree = np.empty(BLOCK)
     for k in range(sums.size):
         part = x[k * BLOCK : (k + 1) * BLOCK]
-        size = 1
+        size = 2
         while size < part.size:
             size *= 2
-        for i in range(part.size):
-            value = np.float64(part[i])
-            terms[i] = value * value if squared else abs(value)
-        terms[part.size : size] = 0
+        size //= 2
+        low, high = part[:size], part[size:]
+        for i in range(high.size):
+            a, b = np.float64(low[i]), np.float64(high[i])
+            tree[i] = a * a + b * b if squared else abs(a) + abs(b)
+        for i in range(high.size, low.size):
+            a = np.float64(low[i])
+            tree[i] = a * a if squared else abs(a)
         while size > 1:
             size //= 2
-            low, high = terms[:size], terms[size : 2 * size]
+            left, right = tree[:size], tree[size : 2 * size]
             for i in range(size):
-                low[i] += high[i]
-        sums[k] = terms[0]
+                left[i] += right[i]
+        sums[k] = tree[0]
 
 
 @lru_cache(maxsize=1)
