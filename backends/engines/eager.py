@@ -15,6 +15,11 @@ from optimkit.backends.engines.base import Job
 HALF = ("float16", "bfloat16")
 
 
+def _is_view(x: Any) -> bool:
+    """Whether `x` may lie in the memory of another array."""
+    return getattr(x, "base", None) is not None or getattr(x, "_base", None) is not None
+
+
 def prepare(bucket: Bucket, update: Callable[..., Any], hyper: Any) -> Job:
     """Make ready a call of `update` for every parameter of the bucket."""
     adapter, half = bucket.adapter, bucket.dtype in HALF
@@ -31,7 +36,11 @@ def prepare(bucket: Bucket, update: Callable[..., Any], hyper: Any) -> Job:
             xp, arrays["param"], arrays["grad"], state, hyper, bucket.step
         )
         entries = {}
-        for name, value in (*new_state.items(), ("param", new_param)):
+        new = {**new_state, "param": new_param}
+        for name, value in new.items():  # what is an input under another name must not change
+            if _is_view(value) or any(value is x for x in views.values()):
+                new[name] = value if value is views.get(name) else xp.asarray(value, copy=True)
+        for name, value in new.items():
             if name in views:
                 stored = xp.astype(value, dtype) if half else value
                 if stored is not views[name]:

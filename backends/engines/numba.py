@@ -39,8 +39,9 @@ EXPRESSIONS = {
     "ceil": "np.ceil({0})",
     "trunc": "np.trunc({0})",
     "sign": "{0} if {0} != {0} else (one if {0} > zero else (-one if {0} < zero else zero))",
-    "maximum": "{0} if ({0} >= {1}) | ({0} != {0}) else {1}",
-    "minimum": "{0} if ({0} <= {1}) | ({0} != {0}) else {1}",
+    # NaN wins; of zeros that differ in sign the second does, as in NumPy.
+    "maximum": "{1} if ({1} >= {0}) | ({1} != {1}) else {0}",
+    "minimum": "{1} if ({1} <= {0}) | ({1} != {1}) else {0}",
     "where": "{1} if {0} else {2}",
     "fill": "{0}",
     "less": "{0} < {1}",
@@ -101,7 +102,7 @@ def parallel(table, chunks, slots, bounds):
 
 # Names that a kernel has for itself.
 _TAKEN = re.compile(
-    r"[svx]\d+|.*_|table|tensor|start|stop|slots|size|i|one|zero|np|abs|carray|pointer"
+    r"[svx]\d+|.*_|table|tensor|start|stop|slots|size|i|one|zero|np|abs|range|carray|pointer"
 )
 
 
