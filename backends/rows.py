@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from optimkit.backends.adapters import Adapter
+from optimkit.backends.adapters import Adapter, adapter_of
 from optimkit.backends.bucket import Bucket, Memory, buckets, is_array
 from optimkit.backends.sparse import Entries, check_places
+
+NOWHERE = Memory([])  # rows are copies: no step overwrites what another reads
 
 
 class Rows:
@@ -58,17 +60,18 @@ class Rows:
 
 def check_entries(adapter: Adapter, array: Any, entries: Entries) -> None:
     """Raise the error that says why `entries` are no gradient of `array`, if they are not."""
-    shape, dtype, device = adapter.describe(array)
+    shape = tuple(array.shape)
     if tuple(entries.shape) != shape:
         raise ValueError(f"its gradient has shape {tuple(entries.shape)}; {shape} is needed")
     if not adapter.owns(entries.values):
         kind = type(entries.values)
         raise TypeError(f"the values of its gradient are a {kind.__module__}.{kind.__qualname__}")
-    _, grad_dtype, grad_device = adapter.describe(entries.values)
-    if grad_dtype != dtype:
-        raise TypeError(f"its gradient has dtype {grad_dtype}; {dtype} is needed")
-    if grad_device != device:
-        raise RuntimeError(f"its gradient is on {grad_device}; {device} is needed")
+    if entries.values.dtype != array.dtype:
+        _, found, _ = adapter.describe(entries.values)
+        raise TypeError(f"its gradient has dtype {found}; {adapter.describe(array)[1]} is needed")
+    if entries.values.device != array.device:
+        _, _, found = adapter.describe(entries.values)
+        raise RuntimeError(f"its gradient is on {found}; {adapter.describe(array)[2]} is needed")
     adapter.check_gradient(entries.values)
     check_places(entries.places, shape)
 
@@ -85,13 +88,13 @@ def spread(adapter: Adapter, array: Any, entries: Entries) -> Any:
 
 def row_buckets(rows: Sequence[Rows]) -> list[Bucket]:
     """Sort touched rows into buckets: to an engine they are parameters like others."""
-    made = buckets(
-        list(range(len(rows))),
-        [x.taken["param"] for x in rows],
-        [x.grad for x in rows],
-        [x.state | {k: v for k, v in x.taken.items() if k != "param"} for x in rows],
-        Memory([]),
-    )
+    arrays, grads = [x.taken["param"] for x in rows], [x.grad for x in rows]
+    states = [x.state | {k: v for k, v in x.taken.items() if k != "param"} for x in rows]
+    everyone = list(range(len(rows)))
+    if len(rows) == 1:
+        made = [Bucket(adapter_of(arrays[0]), everyone, arrays, grads, states, NOWHERE)]
+    else:
+        made = buckets(everyone, arrays, grads, states, NOWHERE)
     for bucket in made:
         bucket.rows = [rows[i] for i in bucket.indices]
     return made
