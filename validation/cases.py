@@ -67,8 +67,7 @@ COMPLEX = replace(
 )
 NO_MEMORY = replace(
     PLAIN,
-    zeros="where lerp's weight is 1, torch's vector loop and the loop over the rest of the tensor "
-    "differ in the sign of zero",
+    zeros="lerp with weight 1: torch's vector loop and its loop over the rest of a tensor differ",
 )
 EVERYTHING = replace(PLAIN, setting="everything at once")
 NOT_FINITE = replace(PLAIN, setting="not finite")
@@ -82,7 +81,7 @@ MUON = replace(
 ADAFACTOR = replace(
     PLAIN,
     setting="tensors",
-    tolerance=1e-4,
+    tolerance=1e-5,
     reason="sums in another order, roots taken before the product instead of after",
 )
 LINE = replace(

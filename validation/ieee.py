@@ -86,6 +86,7 @@ def trajectory(torch: Any, case: Case, dtype: str, steps: Sequence[int]) -> Traj
         [{"params": [params[i] for i in g]} for g in setting.groups], **case.options, **paths
     )
     rates = [group["lr"] * (k + 1) for k, group in enumerate(optimizer.param_groups)]
+    steps = [step for step in steps if step <= setting.longest]
     grads = gradients(setting, dtype, max(steps))
 
     def closure() -> float:

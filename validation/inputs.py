@@ -44,6 +44,9 @@ class Setting:
         Whether there are ordinary values only.
     closure : bool
         Whether gradients are those of a function of the parameters, given by a closure.
+    longest : int
+        The most steps to run. A closure feeds back: where a step without line search overshoots,
+        the next ones amplify a difference in the last bit, so such runs are short.
     """
 
     shapes: tuple[tuple[tuple[int, ...], str], ...] = (((60,), "C"),)
@@ -53,6 +56,7 @@ class Setting:
     non_finite: bool = False
     tame: bool = False
     closure: bool = False
+    longest: int = 1000
 
 
 SETTINGS = {
@@ -77,7 +81,9 @@ SETTINGS = {
         groups=((0, 1, 2, 3),),
         tame=True,
     ),
-    "a closure": Setting(shapes=(((6,), "C"), ((2, 2), "C")), groups=((0, 1),), closure=True),
+    "a closure": Setting(
+        shapes=(((6,), "C"), ((2, 2), "C")), groups=((0, 1),), closure=True, longest=10
+    ),
 }
 
 

@@ -112,6 +112,7 @@ def trajectory(case: Case, dtype: str, way: Way, steps: Sequence[int]) -> Trajec
     groups = [{"params": [params[i] for i in group]} for group in setting.groups]
     optimizer = getattr(ok, case.optimizer)(groups, **case.options)
     rates = [group["lr"] * (k + 1) for k, group in enumerate(optimizer.param_groups)]
+    steps = [step for step in steps if step <= setting.longest]
     grads = gradients(setting, dtype, max(steps))
 
     def closure() -> tuple[float, list[Any]]:

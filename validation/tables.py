@@ -89,7 +89,7 @@ def _provenance(found: Findings) -> str:
     return (
         f"torch {o.get('torch')} ({found.source}), CPU capability {o.get('cpu_capability')}, "
         f"{o.get('device')} {o.get('machine')}, {o.get('threads')} thread, {o.get('path')}, "
-        "square root correctly rounded"
+        "correctly rounded sqrt"
     )
 
 
@@ -98,19 +98,25 @@ def _optimizers(found: Findings) -> Table:
     by_name: dict[str, list[Check]] = {}
     for check in found.checks:
         by_name.setdefault(check.case.optimizer, []).append(check)
-    rows, notes = [], [_provenance(found)]
+    rows = []
+    notes = [
+        "Values: parameters and state compared at steps "
+        f"{', '.join(f'{step:,}' for step in found.steps[first])}. ULP: floating-point numbers "
+        "between the two, at most. Worst |Δ|: relative to max(|value|, lr).",
+        f"Reference: {_provenance(found)}.",
+    ]
     for name, checks in by_name.items():
         own = summarize(check for check in checks if check.way == first)
         dtypes = " ".join(SHORT[d] for d in own.dtypes)
         about = [name, str(own.configurations), dtypes, f"{own.steps:,}", f"{own.values:,}"]
         rows.append(about + own.cells())
         bars = {(c.case.tolerance, c.case.reason) for c in checks if c.case.tolerance}
-        notes += [f"{name}: up to {bar:.0e} allowed, since {why}" for bar, why in sorted(bars)]
+        notes += [f"{name}: |Δ| up to {bar:.0e} allowed: {why}." for bar, why in sorted(bars)]
     zeros = sorted({c.case.zeros for c in found.checks if c.case.zeros})
-    notes += [f"the sign of zero is not compared where {why}" for why in zeros]
-    columns = ["Optimizer", "Configs", "Dtypes", "Steps", "Values", "Bits equal", "ULP"]
+    notes += [f"Zeros may differ in sign in some cases: {why}." for why in zeros]
+    columns = ["Optimizer", "Cases", "Dtypes", "Steps", "Values", "Bits equal", "ULP"]
     title = f"Against PyTorch: parameters and state, {first.name}"
-    return Table(title, [*columns, "|Δ|/max(|p|,lr)", ""], rows, notes)
+    return Table(title, [*columns, "Worst |Δ|", ""], rows, notes)
 
 
 def _ways(found: Findings) -> Table:
@@ -122,7 +128,8 @@ def _ways(found: Findings) -> Table:
         rows.append([*about, f"{own.steps:,}", f"{own.values:,}", *own.cells()])
     columns = ["Engine", "Arrays", "Runs", "Steps", "Values", "Bits equal", "ULP"]
     title = "Every engine and array library, all configurations"
-    return Table(title, [*columns, "|Δ|/max(|p|,lr)", ""], rows)
+    notes = ["A rule that is not elementwise (Muon, Adafactor, LBFGS) runs on eager every time."]
+    return Table(title, [*columns, "Worst |Δ|", ""], rows, notes)
 
 
 def _digits(found: Findings) -> Table:
@@ -182,7 +189,9 @@ def show(table: Table, console: Any) -> None:
     )
     for i, column in enumerate(table.columns):
         numeric = i > 0 and all(row[i][:1].isdigit() or row[i] == "inf" for row in table.rows)
-        rich.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        rich.add_column(
+            column, justify="right" if numeric else "left", overflow="fold", no_wrap=i < 3
+        )
     for row in table.rows:
         styles = {GOOD: "bold green", BAD: "bold red"}
         rich.add_row(*(Text(cell, styles.get(cell, "")) for cell in row))

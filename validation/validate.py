@@ -137,6 +137,10 @@ def validate(names: list[str], live: bool, quick: bool, jobs: int, console: Any)
     found.steps = {way: steps_for(way, place, quick) for place, way in enumerate(ways)}
     peers = [name for name in names if any(case.peer for case in cases_of(name))]
     found.not_run |= {name: "torch has no such optimizer" for name in names if name not in peers}
+    if not live:
+        absent = [name for name in peers if not (FOLDER / f"{name}.npz").exists()]
+        found.not_run |= dict.fromkeys(absent, "no recording; optimkit validate --record")
+        peers = [name for name in peers if name not in absent]
     steps = [step for step in STEPS if step <= max(max(s) for s in found.steps.values())]
     with _reference(live, peers, steps) as (folder, died):
         work: dict[str, Work] = {
