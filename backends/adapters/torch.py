@@ -42,7 +42,7 @@ class TorchAdapter(Adapter):
             raise ValueError("can't optimize a non-leaf Tensor; pass the leaf it is made from")
         if x.is_neg() or x.is_conj():
             raise ValueError("it is a lazily negated or conjugated view; resolve it first")
-        if x.numel() and (x.device.type == "meta" or x.data_ptr() == 0):
+        if not _has_memory(x):
             raise TypeError("it has no memory of its own (a meta, fake or wrapper tensor)")
         if overlaps_itself(x.shape, x.stride()):
             raise ValueError("its elements overlap (an expanded tensor?); clone it")
@@ -155,7 +155,7 @@ class TorchAdapter(Adapter):
     def check_gradient(self, grad: Any) -> None:
         if grad.layout is not torch.strided:
             raise RuntimeError("its gradient is sparse, which this optimizer does not support")
-        if grad.numel() and (grad.device.type == "meta" or grad.data_ptr() == 0):
+        if not _has_memory(grad):
             raise TypeError("its gradient has no memory of its own (a meta or fake tensor)")
 
     def evaluating(self) -> AbstractContextManager[Any]:
@@ -188,6 +188,13 @@ class TorchAdapter(Adapter):
             stack.enter_context(cupy.cuda.Device(x.device.index))
             stack.enter_context(external)
             return stack.pop_all()
+
+
+def _has_memory(x: torch.Tensor) -> bool:
+    """Whether the elements of `x` are where it says; not so for meta, fake and wrapper tensors."""
+    if x.device.type == "meta" or type(x).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
+        return False
+    return x.numel() == 0 or x.data_ptr() != 0
 
 
 def _pairs(x: Any, like: Any) -> bool:
