@@ -211,7 +211,9 @@ def conclude(found: Findings, console: Any) -> None:
         console.print(f"and {len(found.failures) - 20} more")
     total = summarize(found.checks)
     what = f"{len(found.checks):,} runs, {total.values:,} values, {found.seconds:.0f} s"
-    if found.held:
+    if not found.checks:
+        console.print(f"[bold red]{BAD} Nothing was checked.[/]")
+    elif found.held:
         console.print(f"[bold green]{GOOD} Everything held[/]: {what}.", highlight=False)
     else:
         count = len(found.failures)

@@ -146,11 +146,11 @@ def validate(names: list[str], live: bool, quick: bool, jobs: int, console: Any)
         work: dict[str, Work] = {
             name: (check_optimizer, (name, folder / f"{name}.npz", found.steps)) for name in peers
         }
+        trained = [name for name in digits.RUNS if name in peers]
         if find_spec("sklearn") is None:
             found.not_run["handwritten digits"] = "scikit-learn is not installed"
-        else:
-            own = [name for name in digits.RUNS if name in peers]
-            work["digits"] = (_digits, (own, folder / "digits.json"))
+        elif trained:
+            work["digits"] = (_digits, (trained, folder / "digits.json"))
         if live:
             from optimkit.validation.schedules import compare_with_torch
 

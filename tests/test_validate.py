@@ -1,0 +1,140 @@
+"""The command optimkit validate: its exit status, its tables, its files."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+
+from optimkit.validation import cli, digits, report, tables, validate
+from optimkit.validation.checks import STALE
+from optimkit.validation.recordings import FOLDER
+
+HAS_TORCH = find_spec("torch") is not None
+HAS_SKLEARN = find_spec("sklearn") is not None
+
+
+def run(*arguments):
+    command = [sys.executable, "-m", "optimkit", *arguments]
+    environment = os.environ | {"COLUMNS": "100"}
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+
+def test_from_recordings(tmp_path):
+    files = tmp_path / "found.json", tmp_path / "page.html"
+    result = run(
+        "validate",
+        "SGD",
+        "--quick",
+        "--recorded",
+        "--json",
+        str(files[0]),
+        "--report",
+        str(files[1]),
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "Everything held" in result.stdout
+    assert "recordings of torch" in result.stdout
+    assert re.search(r"SGD +\d+ +f32 f64 c64 c128 +100 +[\d,]+ +100 % +0 +0 +✓", result.stdout)
+    assert "\x1b" not in result.stdout
+    assert all(len(line) <= 100 for line in result.stdout.splitlines())
+    found = json.loads(files[0].read_text())
+    assert found["held"] is True
+    assert found["torch"]["cpu_capability"] == "DEFAULT"
+    assert {"torch", "cpu_capability", "device"} <= set(found["torch"])
+    assert all(c["held"] and c["unequal"] == 0 and c["steps"] >= 10 for c in found["checks"])
+    page = files[1].read_text()
+    assert page.count("<svg") == HAS_SKLEARN
+    assert "<script" not in page
+    assert "src=" not in page
+    assert "Everything held" in page
+
+
+@pytest.mark.skipif(not HAS_TORCH, reason="torch is not installed")
+def test_live():
+    result = run("validate", "AdamW", "--quick", "--live")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "the installed torch" in result.stdout
+    assert "Learning-rate schedules" in result.stdout
+
+
+def test_live_without_torch_is_an_error(monkeypatch, capsys):
+    monkeypatch.setattr(validate, "find_spec", lambda name: None)
+    assert cli.main(["validate", "--live"]) == 2
+    assert "torch is not installed" in capsys.readouterr().err
+
+
+def test_unknown_optimizer(capsys):
+    assert cli.main(["validate", "Adan"]) == 2
+    assert "Adan" in capsys.readouterr().err
+
+
+def test_a_failure_is_a_failure(tmp_path, monkeypatch, capsys):
+    # AdamW's recording under Adam's name holds none of Adam's cases.
+    for file in FOLDER.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "Adam.npz").write_bytes((FOLDER / "AdamW.npz").read_bytes())
+    monkeypatch.setattr(validate, "FOLDER", tmp_path)
+    assert cli.main(["validate", "Adam", "--quick", "--recorded", "--jobs", "1"]) == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert STALE in out
+    assert "checks failed" in out
+
+
+def test_nothing_checked_is_no_success(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(validate, "FOLDER", tmp_path)
+    assert cli.main(["validate", "SGD", "--quick", "--recorded"]) == 1
+    out = capsys.readouterr().out
+    assert "no recording" in out
+    assert "Everything held" not in out
+
+
+@pytest.mark.skipif(not HAS_SKLEARN, reason="scikit-learn is not installed")
+@pytest.mark.parametrize("name", digits.RUNS)
+def test_digits(name):
+    recorded = json.loads((FOLDER / "digits.json").read_text())["runs"][name]
+    own = digits.with_optimkit(name)
+    assert digits.agree(own, recorded)
+    assert own.accuracy > 0.9
+    assert recorded["same_weights"] == recorded["weights"]
+    assert not digits.agree(digits.Curve([2.0] * digits.EPOCHS, own.accuracy), recorded)
+    assert not digits.agree(digits.Curve(own.loss, 0.5), recorded)
+    assert not digits.agree(digits.Curve(own.loss[:-1], own.accuracy), recorded)
+
+
+def test_backpropagation_against_differences():
+    x, y = digits.weights()[0][:, :8].T.copy(), (list(range(8)))
+    params = [w.astype(float) for w in digits.weights()]
+    _, grads = digits.loss_and_gradients(params, x, y)
+    for param, grad in zip(params, grads, strict=True):
+        place = (1,) * param.ndim
+        before = param[place]
+        losses = []
+        for shift in (1e-6, -1e-6):
+            param[place] = before + shift
+            losses.append(digits.loss_and_gradients(params, x, y)[0])
+        param[place] = before
+        assert grad[place] == pytest.approx((losses[0] - losses[1]) / 2e-6, rel=1e-4, abs=1e-8)
+
+
+def test_chart_and_table():
+    picture = report.chart("a < b", {"one": [2.0, 1.0], "two": [2.0, 0.5]})
+    assert picture.count("<polyline") == 2
+    assert "a &lt; b" in picture
+    assert tables.summarize([]).bits_equal == 0
+
+
+def test_help_names_the_commands(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["--help"])
+    out = capsys.readouterr().out
+    assert all(name in out for name in cli.COMMANDS)
+
+
+def test_missing_dependency_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "optimkit.validation.validate", None)
+    assert cli.main(["validate"]) == 2
+    assert "pip install" in capsys.readouterr().err
