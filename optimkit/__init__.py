@@ -1,22 +1,34 @@
 """Every optimizer of torch.optim, written once, for NumPy, CuPy and torch arrays."""
 
-from optimkit import lr_scheduler
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from optimkit.algorithms.adadelta import Adadelta
+from optimkit.algorithms.adafactor import Adafactor
 from optimkit.algorithms.adagrad import Adagrad
 from optimkit.algorithms.adam import Adam
 from optimkit.algorithms.adamax import Adamax
 from optimkit.algorithms.adamw import AdamW
 from optimkit.algorithms.asgd import ASGD
 from optimkit.algorithms.lbfgs import LBFGS
+from optimkit.algorithms.muon import Muon
 from optimkit.algorithms.nadam import NAdam
 from optimkit.algorithms.nonlinear_cg import NonlinearCG
 from optimkit.algorithms.radam import RAdam
 from optimkit.algorithms.rmsprop import RMSprop
 from optimkit.algorithms.rprop import Rprop
 from optimkit.algorithms.sgd import SGD
+from optimkit.algorithms.sparse_adam import SparseAdam
 from optimkit.backends.engines import available_engines, use_engine
+from optimkit.backends.sparse import RowSparse
+from optimkit.clip import clip_grad_norm_, clip_grad_value_, get_total_norm
 from optimkit.optimizer import Optimizer
 from optimkit.parameter import Parameter
+
+if TYPE_CHECKING:
+    from optimkit import lr_scheduler, swa_utils
 
 __version__ = "0.1.0"
 
@@ -25,18 +37,33 @@ __all__ = [
     "LBFGS",
     "SGD",
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
     "Adamax",
+    "Muon",
     "NAdam",
     "NonlinearCG",
     "Optimizer",
     "Parameter",
     "RAdam",
     "RMSprop",
+    "RowSparse",
     "Rprop",
+    "SparseAdam",
     "available_engines",
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "get_total_norm",
     "lr_scheduler",
+    "swa_utils",
     "use_engine",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the modules that not every program needs when they are first named."""
+    if name in ("lr_scheduler", "swa_utils"):
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
