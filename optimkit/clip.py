@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from itertools import pairwise
 from types import GeneratorType
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from optimkit.parameter import Parameter
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "get_total_norm"]
 
 BLOCK = 4_096  # elements whose terms are added as a balanced tree; a part of the definition
+START = 4_096  # what starting on a piece costs, in elements
 PIECE = 16 * BLOCK  # elements that NumPy looks at together; the kernel, 16 times as many
 
 
@@ -287,17 +289,18 @@ def _like(total: float, grads: list[_Gradient]) -> Any:
 # ---------------------------------------------------------------------- one pass over memory
 
 
-def _in_parallel(run: Callable[..., Any], jobs: list[Any], size: int) -> list[Any]:
-    """Call `run` for each job, on several threads if there are `size` elements' worth of work."""
+def _in_parallel(run: Callable[..., Any], jobs: list[Any], sizes: list[int]) -> list[Any]:
+    """Call `run` for each job, of so many elements, on several threads where that pays."""
 
     def run_all(part: list[Any]) -> list[Any]:
         with np.errstate(all="ignore"):
             return [run(*job) for job in part]
 
-    if size < PARALLEL:
+    if sum(sizes) < PARALLEL:
         return run_all(jobs)
-    share = -(-len(jobs) // thread_count())
-    parts = [jobs[i : i + share] for i in range(0, len(jobs), share)]
+    work, threads = np.cumsum(np.array(sizes) + START), thread_count()
+    cuts = np.searchsorted(work, work[-1] * np.arange(1, threads) / threads)
+    parts = [jobs[i:j] for i, j in pairwise([0, *cuts.tolist(), len(jobs)])]
     return [result for part in _pool().map(run_all, parts) for result in part]
 
 
@@ -324,7 +327,7 @@ def _change(grads: list[_Gradient], function: Callable[..., Any]) -> None:
         else:
             function(np, x, out=x)
 
-    _in_parallel(change, jobs, sum(x.size for x, _ in jobs))
+    _in_parallel(change, jobs, [x.size for x, _ in jobs])
     for adapter in {grad.adapter for grad in once.values()}:
         adapter.touched([grad.array for grad in once.values() if grad.adapter is adapter])
     again = iter(grads)
@@ -386,8 +389,8 @@ def _reduced(grads: list[_Gradient], order: float) -> list[list[float]]:
                 xp = adapter.namespace(memory)
                 x = xp.astype(xp.reshape(memory, (-1,)), xp.float64)
                 column += _values(xp, x, order, pairs)
-    size = sum(job[2] - job[1] for job in jobs)
-    for column, values in zip(owners, _in_parallel(_piece, jobs, size), strict=True):
+    sizes = [stop - start for _, start, stop, *_ in jobs]
+    for column, values in zip(owners, _in_parallel(_piece, jobs, sizes), strict=True):
         column += values
     return result
 

@@ -25,7 +25,8 @@ def _on(engine: str, step: Step) -> Step:
 def _ema_candidates(sizes: list[int], engines: list[str]) -> dict[str, Step]:
     """Every way to update an exponential moving average, by name."""
     import torch
-    from torch.optim import swa_utils as theirs
+
+    theirs: Any = torch.optim.swa_utils
 
     def average(library: Any, model: Any) -> Step:
         averages = library.AveragedModel(model, multi_avg_fn=library.get_ema_multi_avg_fn(DECAY))
