@@ -253,6 +253,12 @@ def test_every_public_name_has_a_numpydoc_docstring_whose_examples_run(name: str
     assert runner.summarize(verbose=False).failed == 0
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_every_public_name_is_in_the_reference(name: str) -> None:
+    reference = (ROOT / "docs" / "reference.md").read_text()
+    assert re.search(rf"^\.\. auto(class|function):: {re.escape(name)}$", reference, re.M)
+
+
 def test_the_readmes_examples_run() -> None:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
     assert len(blocks) == 3
