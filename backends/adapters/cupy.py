@@ -56,6 +56,7 @@ class CuPyAdapter(Adapter):
 
     def convert(self, value: Any, like: Any) -> Any:
         if hasattr(value, "detach"):  # torch, on whatever device
+            value = value.to_dense()
             value = (value.float() if value.element_size() == 2 else value).numpy(force=True)
         with self.running_on(like):
             value = cp.asarray(value)

@@ -88,6 +88,7 @@ class NumPyAdapter(Adapter):
 
     def convert(self, value: Any, like: Any) -> Any:
         if hasattr(value, "detach"):  # torch, on whatever device
+            value = value.to_dense()
             value = (value.float() if value.element_size() == 2 else value).numpy(force=True)
         elif hasattr(value, "get"):  # CuPy
             value = value.get()

@@ -120,7 +120,7 @@ class TorchAdapter(Adapter):
             value = torch.from_numpy(np.array(value, order="K"))
         like = like.detach()
         copy = torch.empty_like(like) if value.shape == like.shape else like.new_empty(value.shape)
-        return copy.copy_(value.detach())
+        return copy.copy_(value.detach().to_dense())
 
     def entries(self, grad: Any) -> Entries | None:
         if isinstance(grad, RowSparse):

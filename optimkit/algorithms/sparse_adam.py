@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import Any
 
 from optimkit.optimizer import Optimizer
@@ -118,6 +119,6 @@ class SparseAdam(Optimizer):
         # v = v + (1 - β2) (g² - v)
         v = v + (1 - beta2) * (grad * grad - v)
         # θ = θ - γ sqrt(1 - β2^t) / (1 - β1^t) · m / (sqrt(v) + ε)
-        step_size = hyper.lr * (1 - beta2**step) ** 0.5 / (1 - beta1**step)
+        step_size = hyper.lr * sqrt(1 - beta2**step) / (1 - beta1**step)
         param = param + (-step_size) * (m / (xp.sqrt(v) + hyper.eps))
         return param, {"exp_avg": m, "exp_avg_sq": v}
