@@ -84,6 +84,10 @@ ADAFACTOR = replace(
     tolerance=1e-5,
     reason="sums in another order, roots taken before the product instead of after",
 )
+ROWS = replace(PLAIN, setting="rows of a table")
+# Of a row that comes twice, torch's SGD adds one entry after the other to the parameter; we add
+# the sum, as torch's own Adagrad and SparseAdam do.
+DISTINCT_ROWS = replace(PLAIN, setting="distinct rows of a table")
 LINE = replace(
     PLAIN,
     dtypes=("float64",),
@@ -117,6 +121,7 @@ CASES = (
         weight_decay=0.1,
         maximize=True,
     ),
+    case("SGD", "rows of a table", DISTINCT_ROWS, lr=0.01, maximize=True),
     case("SGD", "complex", COMPLEX, lr=0.01, momentum=0.9, dampening=0.2, weight_decay=0.1),
     case(
         "SGD",
@@ -211,6 +216,7 @@ CASES = (
         eps=1e-06,
         maximize=True,
     ),
+    case("Adagrad", "rows of a table", ROWS, lr=0.1, lr_decay=0.1),
     case("Adagrad", "complex", COMPLEX, lr=0.1, lr_decay=0.01, weight_decay=0.1),
     case(
         "Adagrad",
@@ -410,6 +416,12 @@ CASES = (
     case(
         "Adafactor", "all together", ADAFACTOR, lr=0.1, beta2_decay=-0.9, d=1.5, weight_decay=0.01
     ),
+    # SparseAdam
+    case("SparseAdam", "defaults", ROWS),
+    case("SparseAdam", "lr", ROWS, lr=0.03),
+    case("SparseAdam", "betas", ROWS, betas=(0.3, 0.9)),
+    case("SparseAdam", "eps", ROWS, eps=1e-3),
+    case("SparseAdam", "maximize", ROWS, maximize=True),
     # LBFGS
     case("LBFGS", "defaults", LINE, lr=0.01),
     case("LBFGS", "line_search_fn", LINE, line_search_fn="strong_wolfe"),

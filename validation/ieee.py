@@ -24,7 +24,14 @@ import numpy as np
 
 from optimkit.validation import digits
 from optimkit.validation.cases import OPTIMIZERS, Case, cases_of
-from optimkit.validation.inputs import gradients, has_gradient, objective, parameters, rate_factor
+from optimkit.validation.inputs import (
+    gradients,
+    has_gradient,
+    objective,
+    parameters,
+    rate_factor,
+    touched_rows,
+)
 from optimkit.validation.recordings import NUMBERS, Recording, Trajectory, describe, save, snapshot
 
 
@@ -104,7 +111,13 @@ def trajectory(torch: Any, case: Case, dtype: str, steps: Sequence[int]) -> Traj
         else:
             for i, p in enumerate(params):
                 given = has_gradient(setting, i, step)
-                p.grad = torch.from_numpy(grads[i][step - 1, ...].copy()) if given else None
+                grad = torch.from_numpy(grads[i][step - 1, ...].copy())
+                if setting.sparse:
+                    rows = torch.from_numpy(touched_rows(setting, i, step))
+                    grad = torch.sparse_coo_tensor(
+                        rows[None], grad[: len(rows)], p.shape, check_invariants=True
+                    )
+                p.grad = grad if given else None
             optimizer.step()
         if step in steps:
             states = [

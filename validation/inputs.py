@@ -44,6 +44,10 @@ class Setting:
         Whether there are ordinary values only.
     closure : bool
         Whether gradients are those of a function of the parameters, given by a closure.
+    sparse : bool
+        Whether a gradient is of a few rows.
+    repeated : bool
+        Whether one of these rows comes twice.
     longest : int
         The most steps to run. A closure feeds back: where a step without line search overshoots,
         the next ones amplify a difference in the last bit, so such runs are short.
@@ -56,6 +60,8 @@ class Setting:
     non_finite: bool = False
     tame: bool = False
     closure: bool = False
+    sparse: bool = False
+    repeated: bool = False
     longest: int = 1000
 
 
@@ -81,6 +87,8 @@ SETTINGS = {
         groups=((0, 1, 2, 3),),
         tame=True,
     ),
+    "rows of a table": Setting(shapes=(((12, 5), "C"),), sparse=True, repeated=True),
+    "distinct rows of a table": Setting(shapes=(((12, 5), "C"),), sparse=True),
     "a closure": Setting(
         shapes=(((6,), "C"), ((2, 2), "C")), groups=((0, 1),), closure=True, longest=10
     ),
@@ -150,6 +158,14 @@ def gradients(setting: Setting, dtype: str, steps: int) -> list[Array]:
         x.setflags(write=False)
         result.append(x)
     return result
+
+
+def touched_rows(setting: Setting, param: int, step: int) -> Array:
+    """Return the rows that a sparse gradient is of."""
+    rows = setting.shapes[param][0][0]
+    drawn = (np.random.PCG64(500 + step).random_raw(3) % np.uint64(rows)).astype(np.int64)
+    distinct = np.unique(drawn)
+    return np.append(distinct, distinct[0]) if setting.repeated else distinct
 
 
 def _kinds(setting: Setting, size: int) -> Array:

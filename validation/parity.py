@@ -13,12 +13,14 @@ import optimkit as ok
 from optimkit.validation.cases import Case
 from optimkit.validation.inputs import (
     Array,
+    Setting,
     gradients,
     has_gradient,
     lay_out,
     objective,
     parameters,
     rate_factor,
+    touched_rows,
 )
 from optimkit.validation.recordings import NUMBERS, Trajectory, snapshot
 
@@ -104,6 +106,23 @@ def _back(value: Any) -> Any:
     return np.asarray(value) if hasattr(value, "shape") else value
 
 
+def _gradient(
+    setting: Setting, library: str, param: int, step: int, grad: Array, order: str
+) -> Any:
+    """Return a gradient as the library's array, or as rows, or None."""
+    if not has_gradient(setting, param, step):
+        return None
+    if not setting.sparse:
+        return _to(library, grad if order == "C" else lay_out(grad, order))
+    rows = touched_rows(setting, param, step)
+    indices, values = _to(library, rows), _to(library, grad[: len(rows)])
+    if library == "torch":
+        import torch
+
+        return torch.sparse_coo_tensor(indices[None], values, grad.shape, check_invariants=True)
+    return ok.RowSparse(indices, values, grad.shape)
+
+
 def trajectory(case: Case, dtype: str, way: Way, steps: Sequence[int]) -> Trajectory:
     """Run a case with optimkit."""
     setting, orders = case.circumstances, [order for _, order in case.circumstances.shapes]
@@ -128,11 +147,7 @@ def trajectory(case: Case, dtype: str, way: Way, steps: Sequence[int]) -> Trajec
                 optimizer.step(closure)
             else:
                 given = [
-                    _to(
-                        way.library, grad[step - 1, ...] if o == "C" else lay_out(grad[step - 1], o)
-                    )
-                    if has_gradient(setting, i, step)
-                    else None
+                    _gradient(setting, way.library, i, step, grad[step - 1, ...], o)
                     for i, (grad, o) in enumerate(zip(grads, orders, strict=True))
                 ]
                 if way.library == "torch":
@@ -231,7 +246,8 @@ def _compare(
         result.ulp = result.relative = np.inf
     x, y = x[finite], y[finite]
     if x.size:
-        apart = np.abs(_ordinal(x).astype(np.float64) - _ordinal(y).astype(np.float64))
+        mine, theirs = _ordinal(x), _ordinal(y)
+        apart = np.maximum(mine, theirs).view("u8") - np.minimum(mine, theirs).view("u8")
         result.ulp = max(result.ulp, float(apart.max()))
         gap = np.abs(x.astype(np.float64) - y) / np.maximum(np.abs(y.astype(np.float64)), lr)
         result.relative = max(result.relative, float(gap.max()))
@@ -249,4 +265,4 @@ def _bits(x: Array) -> Array:
 def _ordinal(x: Array) -> Array:
     """Number the floats in their order, so that neighbours differ by 1 and both zeros are 0."""
     whole = x.view(f"int{8 * x.itemsize}")
-    return np.where(whole < 0, np.iinfo(whole.dtype).min - whole, whole)
+    return np.where(whole < 0, np.iinfo(whole.dtype).min - whole, whole).astype(np.int64)

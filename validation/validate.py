@@ -23,7 +23,7 @@ import numpy as np
 import optimkit as ok
 from optimkit.validation import digits, ieee, parity
 from optimkit.validation.cases import OPTIMIZERS, cases_of
-from optimkit.validation.checks import Check, check_optimizer, steps_for
+from optimkit.validation.checks import Check, can_run, check_optimizer, steps_for
 from optimkit.validation.parity import Way
 from optimkit.validation.recordings import FOLDER, STEPS, load
 
@@ -141,6 +141,12 @@ def validate(names: list[str], live: bool, quick: bool, jobs: int, console: Any)
         absent = [name for name in peers if not (FOLDER / f"{name}.npz").exists()]
         found.not_run |= dict.fromkeys(absent, "no recording; optimkit validate --record")
         peers = [name for name in peers if name not in absent]
+    found.not_run |= {
+        f"sparse gradients, {way.name}": "no sparse gradients for this library"
+        for way in ways
+        for name in peers
+        if any(not can_run(case, way) for case in cases_of(name))
+    }
     steps = [step for step in STEPS if step <= max(max(s) for s in found.steps.values())]
     with _reference(live, peers, steps) as (folder, died):
         work: dict[str, Work] = {
