@@ -33,8 +33,18 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     "Adam": {},
     "AdamW": {},
     "SGD": {"lr": 1e-3, "momentum": 0.9},
+    "Adagrad": {},
+    "Adadelta": {},
+    "Adamax": {},
+    "ASGD": {},
+    "NAdam": {},
+    "RAdam": {},
+    "RMSprop": {},
+    "Rprop": {},
 }
-TORCH = {"for-loop": {"foreach": False, "fused": False}, "foreach": {"foreach": True}}
+FUSED_IN_TORCH = ("SGD", "Adam", "AdamW", "Adagrad")
+USUAL = ("Adam", "AdamW", "SGD", "costs")
+TORCH = {"for-loop": {"foreach": False}, "foreach": {"foreach": True}}
 THREADS = 2
 TURN = 2e-3  # seconds of steps that a candidate runs before the next has its turn
 
@@ -48,12 +58,13 @@ def _arrays(sizes: list[int], scale: float) -> list[np.ndarray[Any, Any]]:
 
 def _ours(name: str, options: dict[str, Any], sizes: list[int], engine: str) -> Step:
     optimizer = getattr(ok, name)(_arrays(sizes, 1), **options)
-    # A model makes new gradients at each step: two sets take turns, so that none is recognized.
-    grads = cycle([_arrays(sizes, 1e-2), _arrays(sizes, 1e-2)])
+    # A model makes new arrays at each step: two sets take turns, so that none is recognized.
+    grads = _arrays(sizes, 1e-2)
+    turns = cycle([grads, [grad[:] for grad in grads]])
 
     def step() -> None:
         with ok.use_engine(engine):
-            optimizer.step(grads=next(grads))
+            optimizer.step(grads=next(turns))
 
     return step
 
@@ -82,9 +93,9 @@ def _candidates(
             with ok.use_engine(best):
                 adapted.step()
 
-        steps[f"{best}, torch tensors"] = step_tensors
+        steps[f"{best}, tensors"] = step_tensors
         peers = dict(TORCH)
-        if name in ("SGD", "Adam", "AdamW", "Adagrad"):
+        if name in FUSED_IN_TORCH:
             peers["fused"] = {"fused": True}
         for peer, flags in peers.items():
             optimizer = getattr(torch.optim, name)(_tensors(sizes), **options, **flags)
@@ -144,7 +155,7 @@ class Table:
 
 def steps_table(name: str, rounds: int, workloads: list[str], engines: list[str]) -> Table:
     """Measure one optimizer on the workloads."""
-    reference = "torch fused" if name in ("SGD", "Adam", "AdamW", "Adagrad") else "torch for-loop"
+    reference = "torch fused" if name in FUSED_IN_TORCH else "torch for-loop"
     if find_spec("torch") is None:
         reference = "eager"
     table = Table(name, reference)
@@ -160,12 +171,20 @@ def step_bounds(table: Table) -> list[Bound]:
     bounds = []
     for workload, seconds in table.seconds.items():
         what = f"{table.optimizer}, {workload}: "
-        if "numba" in seconds and table.reference == "torch fused":
+        if "numba" in seconds and table.optimizer in USUAL and table.reference == "torch fused":
             bound = FUSED_BOUNDS[workload]
             bounds.append(Bound(what + "numba / fused", table.ratio(workload, "numba"), bound))
-        if workload in BLOCKED_BOUNDS:
+        if workload in BLOCKED_BOUNDS and table.optimizer in USUAL:
             ratio = seconds["blocked"] / seconds["eager"]
             bounds.append(Bound(what + "blocked / eager", ratio, BLOCKED_BOUNDS[workload]))
+    if "numba" in seconds and "torch for-loop" in seconds:
+        what = f"{table.optimizer}, all workloads: numba / torch's fastest, geometric mean"
+        ratios = [
+            seconds["numba"] / min(t for who, t in seconds.items() if who.startswith("torch"))
+            for seconds in table.seconds.values()
+        ]
+        bound = 0.8 if table.optimizer in FUSED_IN_TORCH else 0.4
+        bounds.append(Bound(what, statistics.geometric_mean(ratios), bound))
     return bounds
 
 
@@ -262,9 +281,51 @@ def peak_memory() -> list[Bound]:
     return bounds
 
 
+def costs() -> list[Bound]:
+    """What a step costs beside its arithmetic, and what a program pays to begin."""
+    return [trace_time(), *overhead(), *first_step(), import_time(), *peak_memory()]
+
+
+SUBJECTS = (*OPTIMIZERS, "costs", "averages", "clipping", "matrices", "sparse", "schedulers")
+
+
+def _measured(subject: str, args: argparse.Namespace) -> tuple[list[Table], list[Bound]]:
+    """The tables and the figures of one subject."""
+    engines = ok.available_engines()
+    if subject == "costs":
+        return [], costs()
+    if subject in OPTIMIZERS:
+        table = steps_table(subject, args.rounds, args.workload, engines)
+        return [table], step_bounds(table)
+    if find_spec("torch") is None:
+        raise ImportError(f"{subject} are measured beside torch, which is not installed")
+    from optimkit.validation import averages_bench, matrix_bench, schedules, sparse_bench
+
+    if subject == "averages":
+        table = averages_bench.averages_table(args.rounds, args.workload, engines)
+        return [table], averages_bench.average_bounds(table)
+    if subject == "clipping":
+        return [averages_bench.clipping_table(args.rounds, args.workload, engines)], []
+    if subject == "matrices":
+        tables = matrix_bench.tables(args.rounds)
+        return tables, [bound for table in tables for bound in matrix_bench.bounds(table)]
+    if subject == "sparse":
+        ratios = sparse_bench.ratios(sparse_bench.step_times())
+        return [], [Bound(f"SparseAdam: {what}", ratio) for what, ratio in ratios.items()]
+    ratios = schedules.step_costs()
+    return [], [Bound(f"a step of {name} / torch's", ratio, 1) for name, ratio in ratios.items()]
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``optimkit bench``."""
-    parser.add_argument("--optimizer", choices=[*OPTIMIZERS], nargs="*", default=[*OPTIMIZERS])
+    parser.add_argument(
+        "subject",
+        choices=[*SUBJECTS, "all", []],
+        nargs="*",
+        default=[],
+        metavar="SUBJECT",
+        help=f"what to measure: {', '.join(SUBJECTS)}, or all (default: {', '.join(USUAL)})",
+    )
     parser.add_argument("--workload", choices=[*WORKLOADS], nargs="*", default=[*WORKLOADS])
     parser.add_argument("--rounds", type=int, default=21, help="turns of each candidate")
     parser.add_argument("--json", metavar="FILE", help="write the figures for machines")
@@ -278,26 +339,14 @@ def run(args: argparse.Namespace) -> int:
 
     console = Console()
     _two_threads()
-    engines = ok.available_engines()
-    tables, bounds = [], []
-    work: list[tuple[str, Callable[[], Any]]] = [
-        (name, partial(steps_table, name, args.rounds, args.workload, engines))
-        for name in args.optimizer
-    ]
-    others: list[tuple[str, Callable[[], Any]]] = [
-        ("tracing", trace_time),
-        ("overhead", overhead),
-        ("first step", first_step),
-        ("import", import_time),
-        ("memory", peak_memory),
-    ]
-    for _, function in progress(console, work + others):
-        result = function()
-        if isinstance(result, Table):
-            tables.append(result)
-            bounds += step_bounds(result)
-        else:
-            bounds += [result] if isinstance(result, Bound) else result
+    subjects = SUBJECTS if "all" in args.subject else args.subject or USUAL
+    tables: list[Table] = []
+    bounds: list[Bound] = []
+    work = [(subject, partial(_measured, subject, args)) for subject in subjects]
+    for _, function in progress(console, work):
+        new_tables, new_bounds = function()
+        tables += new_tables
+        bounds += new_bounds
     for table in tables:
         console.print(_rich_table(table))
     console.print(_rich_bounds(bounds))
@@ -316,18 +365,21 @@ def _two_threads() -> None:
 
 
 def _rich_table(table: Table) -> Any:
+    from rich import box
     from rich.table import Table as RichTable
 
     shown = RichTable(
         title=f"{table.optimizer}, float32, {THREADS} threads: time relative to {table.reference}",
         caption="below 1 is faster; medians of interleaved runs",
         title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
-    shown.add_column("tensors")
-    first = next(iter(table.seconds.values()))
-    for candidate in first:
-        shown.add_column(candidate, justify="right")
-    shown.add_column(f"{table.reference}, µs", justify="right")
+    shown.add_column("tensors", no_wrap=True)
+    for candidate in next(iter(table.seconds.values())):
+        shown.add_column(candidate.replace(" ", "\n", 1), justify="right")
+    shown.add_column(table.reference.replace(" ", "\n", 1) + ", µs", justify="right")
     for workload, seconds in table.seconds.items():
         ratios = [f"{table.ratio(workload, candidate):.2f}" for candidate in seconds]
         shown.add_row(workload, *ratios, f"{seconds[table.reference] * 1e6:,.0f}")
@@ -335,12 +387,14 @@ def _rich_table(table: Table) -> Any:
 
 
 def _rich_bounds(bounds: list[Bound]) -> Any:
+    from rich import box
     from rich.table import Table as RichTable
 
-    shown = RichTable(title="What it must reach", title_justify="left")
-    for column, justify in (("figure", "left"), ("measured", "right"), ("at most", "right")):
-        shown.add_column(column, justify=justify)  # type: ignore[arg-type]
-    shown.add_column("")
+    shown = RichTable(title="What it must reach", title_justify="left", box=box.SIMPLE_HEAD)
+    shown.add_column("figure")
+    shown.add_column("measured", justify="right", no_wrap=True)
+    shown.add_column("at most", justify="right", no_wrap=True)
+    shown.add_column("", no_wrap=True)
     for bound in bounds:
         at_most = "" if bound.bound is None else f"{bound.bound:g} {bound.unit}"
         verdict = "" if bound.bound is None else "[green]held" if bound.held else "[red]missed"

@@ -1,0 +1,55 @@
+"""Muon and Adafactor at the matrix shapes of GPT-2 small, beside torch's for-loop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import optimkit as ok
+from optimkit.validation.bench import Bound, Step, Table, measure
+
+SHAPES = [(768, 768), (768, 2304), (768, 3072), (3072, 768)]
+ALGORITHMS = ("Adafactor", "Muon")
+
+
+def _candidates(name: str, shape: tuple[int, int]) -> dict[str, Step]:
+    """Every way to take the step, by name."""
+    import torch
+
+    random = np.random.default_rng(0)
+    start, grad = (random.standard_normal(shape).astype(np.float32) for _ in range(2))
+
+    def tensor() -> Any:
+        param = torch.tensor(start)
+        param.grad = torch.tensor(grad)
+        return param
+
+    arrays = getattr(ok, name)([start.copy()])
+    return {
+        "eager": lambda: arrays.step(grads=[grad]),
+        "eager, tensors": getattr(ok, name)([tensor()]).step,
+        "torch for-loop": getattr(torch.optim, name)([tensor()], foreach=False).step
+        if name == "Adafactor"
+        else getattr(torch.optim, name)([tensor()]).step,
+    }
+
+
+def tables(rounds: int) -> list[Table]:
+    """Measure both algorithms at every shape."""
+    measured = []
+    for name in ALGORITHMS:
+        table = Table(name, "torch for-loop")
+        for shape in SHAPES:
+            label = f"{shape[0]} x {shape[1]}"
+            table.seconds[label] = measure(_candidates(name, shape), rounds)
+        measured.append(table)
+    return measured
+
+
+def bounds(table: Table) -> list[Bound]:
+    """What a table must show: no step slower than torch's."""
+    return [
+        Bound(f"{table.optimizer}, {shape}: eager / torch for-loop", table.ratio(shape, "eager"), 1)
+        for shape in table.seconds
+    ]
