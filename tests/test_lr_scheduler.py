@@ -17,13 +17,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from optimkit.validation import schedules as validation
-from optimkit.validation.schedules import TYPICAL, Spec
 from torch.optim import lr_scheduler as theirs
 
 import optimkit
 import optimkit.lr_scheduler as ours
 from optimkit.lr_scheduler import schedules
+from optimkit.validation import schedules as validation
+from optimkit.validation.schedules import TYPICAL, Spec
 
 NAMES = [name for name in ours.__all__ if name != "schedules"]
 

@@ -38,7 +38,13 @@ MODULES = dict(modules())
 
 
 class _Running(ast.NodeTransformer):
-    """Takes away what only a type checker sees."""
+    """Takes away what only a type checker sees and, if `lazy`, what a function imports when called."""
+
+    def __init__(self, lazy: bool) -> None:
+        self.lazy = lazy
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
+        return None if self.lazy else self.generic_visit(node)
 
     def visit_If(self, node: ast.If) -> Any:
         return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
@@ -49,7 +55,9 @@ def imports(name: str, typing: bool = True) -> set[str]:
     found = set()
     package = name if MODULES[name].name == "__init__.py" else name.rpartition(".")[0]
     tree = ast.parse(MODULES[name].read_text())
-    for node in ast.walk(tree if typing else _Running().visit(tree)):
+    for node in ast.walk(
+        tree if typing else _Running(lazy=within(name, "optimkit.validation")).visit(tree)
+    ):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -136,6 +144,7 @@ def test_no_import_runs_upwards(name: str) -> None:
 
 
 def test_no_import_runs_in_a_circle() -> None:
+    """Not even inside functions; but the commands of validation may fetch their parts when run."""
     graph = {name: imports(name, typing=False) & MODULES.keys() for name in MODULES}
     done: set[str] = set()
 
