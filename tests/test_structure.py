@@ -38,7 +38,7 @@ MODULES = dict(modules())
 
 
 class _Running(ast.NodeTransformer):
-    """Takes away what only a type checker sees and, if `lazy`, what a function imports when called."""
+    """Takes away what only a type checker sees and, if `lazy`, what a function imports."""
 
     def __init__(self, lazy: bool) -> None:
         self.lazy = lazy
