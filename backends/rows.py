@@ -40,10 +40,9 @@ class Rows:
                     "which has not the parameter's rows"
                 )
         with adapter.running_on(array):
-            self._places, grad = adapter.coalesce(entries)
+            self._places, self.grad = adapter.coalesce(entries)
             self._views = {name: adapter.view(x) for name, x in whole.items()}
             self.taken = {name: view[self._places] for name, view in self._views.items()}
-            self.grad = adapter.namespace(grad).asarray(grad, copy=True)
 
     def put_back(self, numbers: Mapping[str, Any]) -> None:
         """Make the rows taken out the content of parameter and state; note what else is new."""

@@ -110,7 +110,7 @@ def check_places(places: tuple[Any, ...], shape: tuple[int, ...]) -> None:
 
 
 def coalesce(xp: Any, entries: Entries) -> tuple[tuple[Any, ...], Any]:
-    """Return every place once, in order, and the sum of its values.
+    """Return every place once, in order, and the sum of its values in memory of its own.
 
     Values for the same place are added as neighbours, in pairs and then pairs of pairs, in the
     order in which they were given: the error grows with the logarithm of their number, and the
@@ -125,17 +125,21 @@ def coalesce(xp: Any, entries: Entries) -> tuple[tuple[Any, ...], Any]:
     lead = entries.shape[: len(entries.places)]
     places = tuple(xp.asarray(place).astype(np.intp) for place in entries.places)
     place = places[0] if len(places) == 1 else xp.ravel_multi_index(places, lead)
-    values = entries.values
-    if not (place[1:] > place[:-1]).all():
+    if (place[1:] > place[:-1]).all():
+        values = entries.values.copy()
+    else:
         order = xp.argsort(place, kind="stable")
-        place, values = place[order], values[order]
+        place, values = place[order], entries.values[order]
+        left = xp.arange(len(place))
         while (repeated := place[1:] == place[:-1]).any():
             first = xp.concatenate((xp.ones(1, bool), ~repeated))
             position = xp.arange(len(place)) - xp.flatnonzero(first)[xp.cumsum(first) - 1]
             even = position % 2 == 0
             odd = xp.flatnonzero(~even)
-            values[odd - 1] += values[odd]
-            place, values = place[even], values[even]
+            values[left[odd - 1]] += values[left[odd]]
+            place, left = place[even], left[even]
+        if len(left) < len(values):
+            values = values[left]
     return (place,) if len(places) == 1 else tuple(xp.unravel_index(place, lead)), values
 
 

@@ -95,7 +95,10 @@ class Adapter(ABC):
         return None
 
     def coalesce(self, entries: Entries) -> tuple[tuple[Any, ...], Any]:
-        """Return places, each there once, and the sum of their values, both as views are."""
+        """Return places, each there once, and the sum of their values, both as views are.
+
+        The values are in memory of their own.
+        """
         raise NotImplementedError
 
     def check_gradient(self, grad: Any) -> None:

@@ -137,7 +137,9 @@ class TorchAdapter(Adapter):
     def coalesce(self, entries: Entries) -> tuple[tuple[Any, ...], Any]:
         # By torch itself, whose sort decides the order in which values are summed.
         places, values = entries.places, entries.values
-        if not entries.unique:
+        if entries.unique:
+            values = values.clone()
+        else:
             indices = torch.stack(
                 [torch.as_tensor(x).to(values.device, torch.int64) for x in places]
             )
