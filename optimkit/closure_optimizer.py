@@ -9,7 +9,9 @@ import numpy as np
 
 from optimkit.backends.adapters import adapter_of
 from optimkit.backends.bucket import check_gradient, is_array
-from optimkit.optimizer import Optimizer, _array, _grad_of, _hyper
+from optimkit.groups import hyper_of
+from optimkit.optimizer import Optimizer
+from optimkit.parameter import array_of, gradient_of
 
 Evaluate = Callable[[Any], tuple[float, Any]]
 
@@ -47,7 +49,7 @@ class ClosureOptimizer(Optimizer):
         if self.param_groups:
             raise ValueError(f"{name} doesn't support per-parameter options (parameter groups)")
         super().add_param_group(param_group)
-        layouts = [adapter_of(x).layout(x) for x in map(_array, self._params())]
+        layouts = [adapter_of(x).layout(x) for x in map(array_of, self._params())]
         kinds = {(layout.dtype, layout.device) for layout in layouts}
         if len(kinds) > 1:
             self.param_groups.clear()
@@ -61,7 +63,7 @@ class ClosureOptimizer(Optimizer):
         if closure is None:
             raise TypeError(f"{name}.step needs a closure that re-evaluates the model")
         group = self.param_groups[0]
-        params, arrays = group["params"], list(map(_array, group["params"]))
+        params, arrays = group["params"], list(map(array_of, group["params"]))
         adapters = list(map(adapter_of, arrays))
         labels = self._labels()
         losses: list[Any] = []
@@ -89,7 +91,7 @@ class ClosureOptimizer(Optimizer):
         def evaluate(x: Any) -> tuple[float, Any]:
             put(x)
             loss, given = self._evaluate(closure, grads)
-            found = list(map(_grad_of, params)) if given is None else self._gradients(given)[0]
+            found = list(map(gradient_of, params)) if given is None else self._gradients(given)[0]
             losses.append(loss)
             number = loss.item() if hasattr(loss, "item") else loss
             return float(number), flatten([gradient(i, grad) for i, grad in enumerate(found)])
@@ -100,7 +102,7 @@ class ClosureOptimizer(Optimizer):
             start = flatten(views)
             known = _each_array(adapters[0].view, self.state.get(params[0], {}))
             try:
-                x, state, _ = self.minimize(xp, start, evaluate, known, _hyper(group))
+                x, state, _ = self.minimize(xp, start, evaluate, known, hyper_of(group))
             except BaseException:
                 put(start)
                 raise

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from copy import deepcopy
-from operator import is_
 from types import SimpleNamespace
 from typing import Any, ClassVar
-
-import numpy as np
 
 from optimkit.backends import engines
 from optimkit.backends.adapters import Adapter, adapter_of
 from optimkit.backends.bucket import Bucket, Memory, buckets, check_gradient, is_array
 from optimkit.backends.engines.base import Job
 from optimkit.backends.rows import Rows, check_entries, row_buckets, spread
+from optimkit.groups import Group, as_groups, check_distinct, hyper_of, named
 from optimkit.hooks import Hook, Hooks, RemovableHandle
 from optimkit.options import Limit, check_limits
-from optimkit.parameter import Parameter
+from optimkit.parameter import Parameter, array_of, gradient_of
+from optimkit.plan import Plan
 from optimkit.state import State
-
-Group = dict[str, Any]
-NOT_OPTIONS = ("params", "param_names")
-PLAIN = {float, int, bool, str, type(None)}  # what an option is as it stands
 
 
 class Optimizer:
@@ -91,14 +86,14 @@ class Optimizer:
         self.state = State()
         self.param_groups: list[Group] = []
         self._prepare_instance()
-        for group in _as_groups(params):
+        for group in as_groups(params):
             self.add_param_group(group)
 
     def _prepare_instance(self) -> None:
         """Set what is neither pickled nor copied."""
         self.step_count = 0
         self._hooks = {moment: Hooks() for moment in _MOMENTS}
-        self._plans: dict[int, _Plan] = {}
+        self._plans: dict[int, Plan] = {}
         self._memory: Memory | None = None
 
     # ------------------------------------------------------------------ the rule
@@ -161,11 +156,11 @@ class Optimizer:
         if "params" not in param_group:
             raise KeyError("param_group has no 'params'")
         group = {key: value for key, value in param_group.items() if key != "params"}
-        params, names = _named(param_group["params"])
+        params, names = named(param_group["params"])
         names = group.pop("param_names", None) or names
         for key, value in self.defaults.items():
             group.setdefault(key, value)
-        hyper = _hyper(group)
+        hyper = hyper_of(group)
         if hyper.differentiable:
             raise ValueError(
                 f"{name}: differentiable=True is not supported; "
@@ -190,7 +185,7 @@ class Optimizer:
                 f"group {len(self.param_groups)} is not like those before it"
             )
         everyone = self._params() + params
-        _check_distinct(everyone)
+        check_distinct(everyone)
         self.param_groups.append(
             {"params": params} | ({"param_names": names} if names else {}) | group
         )
@@ -268,7 +263,7 @@ class Optimizer:
         """Check everything and make ready what changes parameters and state."""
         memory, work = self._memory, []
         for index, (group, column) in enumerate(zip(self.param_groups, columns, strict=True)):
-            hyper = _hyper(group)
+            hyper = hyper_of(group)
             for bucket in self._buckets(index, group, column, hyper):
                 if bucket.rows:
                     hyper = SimpleNamespace(**vars(hyper) | {"sparse": True})
@@ -282,7 +277,7 @@ class Optimizer:
         if grads is not None:
             raise TypeError("step takes a closure or grads, not both")
         with ExitStack() as stack:
-            for adapter in {adapter_of(_array(param)) for param in self._params()}:
+            for adapter in {adapter_of(array_of(param)) for param in self._params()}:
                 stack.enter_context(adapter.evaluating())
             result = closure()
         if isinstance(result, tuple) and len(result) == 2:
@@ -292,7 +287,7 @@ class Optimizer:
     def _gradients(self, grads: Any) -> list[list[Any]]:
         """Return the gradient of every parameter, or None, group by group."""
         if grads is None:
-            return [list(map(_grad_of, group["params"])) for group in self.param_groups]
+            return [list(map(gradient_of, group["params"])) for group in self.param_groups]
         count = sum(len(group["params"]) for group in self.param_groups)
         if isinstance(grads, Mapping):
             grads = self._by_name(grads)
@@ -345,7 +340,7 @@ class Optimizer:
         for i, (param, grad) in enumerate(zip(params, grads, strict=True)):
             if grad is None:
                 continue
-            array = _array(param)
+            array = array_of(param)
             adapter = adapter_of(array)
             try:
                 entries = adapter.entries(grad)
@@ -371,17 +366,17 @@ class Optimizer:
                 raise type(error)(f"{type(self).__name__}: {label}: {error}") from None
         return dense, rows
 
-    def _plan(self, index: int, params: list[Any], grads: list[Any], hyper: Any) -> _Plan:
+    def _plan(self, index: int, params: list[Any], grads: list[Any], hyper: Any) -> Plan:
         start = sum(len(group["params"]) for group in self.param_groups[:index])
         labels = self._labels()[start:]
-        extents = [adapter_of(x).extent(x) for x in map(_array, self._params())]
+        extents = [adapter_of(x).extent(x) for x in map(array_of, self._params())]
         if self._memory is None or self._memory.extents != extents:
             self._memory = Memory(extents)
         active, arrays, states, strangers = [], [], [], []
         for i, (param, grad) in enumerate(zip(params, grads, strict=True)):
             if grad is None:
                 continue
-            array = _array(param)
+            array = array_of(param)
             adapter = adapter_of(array)
             try:
                 adapter.check_parameter(array)
@@ -395,7 +390,7 @@ class Optimizer:
             states.append(state)
             if not known:
                 strangers.append((param, state))
-        plan = _Plan(params, active, self.state.version, self._memory, strangers)
+        plan = Plan(params, active, self.state.version, self._memory, strangers)
         plan.buckets = buckets(active, arrays, [grads[i] for i in active], states, self._memory)
         return plan
 
@@ -463,7 +458,7 @@ class Optimizer:
                 if set_to_none:
                     param.grad = None
                 else:
-                    adapter_of(_array(param)).zero_gradient(param)
+                    adapter_of(array_of(param)).zero_gradient(param)
 
     # ------------------------------------------------------------------ checkpoints
 
@@ -484,7 +479,7 @@ class Optimizer:
             options = {key: value for key, value in group.items() if key != "params"}
             groups.append(options | {"params": [numbers[id(p)] for p in group["params"]]})
         state = {
-            numbers[id(param)]: self._save_param(_array(param), state)
+            numbers[id(param)]: self._save_param(array_of(param), state)
             for param, state in self.state.items()
             if state
         }
@@ -544,12 +539,12 @@ class Optimizer:
             new = self._legacy() | names | deepcopy(dict(old))
             new = {"params": group["params"]} | {k: v for k, v in new.items() if k != "params"}
             groups.append(new)
-            hyper = _hyper(new)
+            hyper = hyper_of(new)
             for number, param in zip(old["params"], group["params"], strict=True):
                 label = next(labels)
                 if saved["state"].get(number):
                     state[param] = self._load_param(
-                        _array(param), saved["state"][number], hyper, label
+                        array_of(param), saved["state"][number], hyper, label
                     )
         self.param_groups, self.state = groups, state
         self._plans.clear()
@@ -657,44 +652,6 @@ _MOMENTS = (
 )
 
 
-class _Plan:
-    """The buckets of one group, and what they were made for."""
-
-    def __init__(
-        self,
-        params: list[Any],
-        active: list[int],
-        version: int,
-        memory: Memory,
-        strangers: list[tuple[Any, dict[str, Any]]],
-    ) -> None:
-        self.params, self.active, self.version = list(params), active, version
-        self.memory = memory
-        self.strangers = strangers  # parameters, with their state, that the optimizer has none of
-        self.bare = not any(type(param) is Parameter for param in params)
-        self.buckets: list[Bucket] = []
-
-    def renew(
-        self, params: list[Any], grads: list[Any], version: int, memory: Memory | None
-    ) -> bool:
-        """Hand the buckets the next gradients; False if they have to be made anew."""
-        if not (
-            self.memory is memory
-            and self.version == version
-            and len(params) == len(self.params)
-            and all(map(is_, params, self.params))
-            and [i for i, grad in enumerate(grads) if grad is not None] == self.active
-        ):
-            return False
-        arrays = params if self.bare else list(map(_array, params))
-        if len(self.buckets) == 1 and len(self.active) == len(params):
-            return self.buckets[0].renew(arrays, grads)
-        return all(
-            bucket.renew([arrays[i] for i in bucket.indices], [grads[i] for i in bucket.indices])
-            for bucket in self.buckets
-        )
-
-
 def _step_of(optimizer: Optimizer, closure: Any = None, *, grads: Any = None) -> Any:
     """One step, with the arguments as hooks pass them on."""
     return optimizer._step(closure, grads)
@@ -702,126 +659,6 @@ def _step_of(optimizer: Optimizer, closure: Any = None, *, grads: Any = None) ->
 
 def _same(value: Any) -> Any:
     return value
-
-
-def _array(param: Any) -> Any:
-    return param.data if type(param) is Parameter else param
-
-
-def _grad_of(param: Any) -> Any:
-    try:
-        return param.grad
-    except AttributeError:
-        raise TypeError(
-            f"a {type(param).__name__} has no .grad: give step(grads=[...]), "
-            "or wrap it in optimkit.Parameter"
-        ) from None
-
-
-def _number(value: Any) -> Any:
-    """An option as a Python number where it is one in another guise (a 0-d array, say)."""
-    if isinstance(value, tuple | list):
-        return tuple(_number(v) for v in value)
-    if isinstance(value, np.generic) or (is_array(value) and hasattr(value, "item")):
-        size = 1
-        for n in value.shape:
-            size *= n
-        if size != 1:
-            raise ValueError(f"an option must be one number, not {value!r}")
-        return value.item()
-    return value
-
-
-def _hyper(group: Group) -> SimpleNamespace:
-    return SimpleNamespace(
-        sparse=False,
-        **{
-            key: value if type(value) in PLAIN else _number(value)
-            for key, value in group.items()
-            if key not in NOT_OPTIONS
-        },
-    )
-
-
-def _as_groups(params: Any) -> list[Any]:
-    """Read the constructor's `params` as a list of groups."""
-    if isinstance(params, str) or is_array(params) or isinstance(params, Parameter):
-        raise TypeError(
-            "params argument given to the optimizer should be an iterable of arrays, tensors, "
-            f"Parameters or dicts, but got {type(params).__name__}"
-        )
-    if isinstance(params, Mapping):
-        return [{"params": params}]
-    if not isinstance(params, Iterable):
-        raise TypeError(f"params must be an iterable, not {type(params).__name__}")
-    if isinstance(params, set | frozenset):
-        raise TypeError("params must have an order; a set has none, so give a list")
-    items = list(params)
-    if not items:
-        raise ValueError("optimizer got an empty parameter list")
-    groups = [isinstance(item, Mapping) for item in items]
-    if any(groups) and not all(groups):
-        raise TypeError("params mixes parameters and group dicts")
-    return items if all(groups) else [{"params": items}]
-
-
-def _named(params: Any) -> tuple[list[Any], list[str] | None]:
-    """Read a group's ``"params"``: the parameters, and their names if they have any."""
-    if is_array(params) or isinstance(params, Parameter):
-        items: list[Any] = [params]
-    elif isinstance(params, Mapping):
-        items = list(params.items())
-    elif isinstance(params, set | frozenset):
-        raise TypeError(
-            "optimizer parameters need to be organized in ordered collections, but the ordering "
-            "of a set changes between runs; please use a list instead"
-        )
-    elif isinstance(params, str) or not isinstance(params, Iterable):
-        raise TypeError(f"params must be arrays, not {type(params).__name__}")
-    else:
-        items = list(params)
-    pairs = [isinstance(item, tuple) for item in items]
-    if any(pairs):
-        if not all(pairs):
-            raise ValueError(
-                "all optimizer params should be with/without names; some names are missing"
-            )
-        names = [name for name, _ in items]
-        if len(set(names)) != len(names):
-            raise ValueError(f"parameter names must differ, not {names}")
-        return [param for _, param in items], names
-    own = [item.name for item in items if type(item) is Parameter and item.name is not None]
-    return items, own if own and len(own) == len(items) == len(set(own)) else None
-
-
-def _check_distinct(params: list[Any]) -> None:
-    """Raise if two parameters are one, or share memory."""
-    places: dict[int, int] = {}
-    for i, param in enumerate(params):
-        first = places.setdefault(id(param), i)
-        if first != i:
-            raise ValueError(
-                f"parameters {first} and {i} are one; none may appear more than once, "
-                "or in more than one group"
-            )
-    arrays = list(map(_array, params))
-    extents = [(adapter_of(x).extent(x), i) for i, x in enumerate(arrays)]
-    open_until: list[tuple[int, int]] = []
-    for (start, end), i in sorted(extents):
-        open_until = [(stop, j) for stop, j in open_until if stop > start]
-        for _, j in open_until:
-            if _share_memory(arrays[i], arrays[j]):
-                first, second = sorted((i, j))
-                raise ValueError(f"parameters {first} and {second} share memory; pass a copy")
-        if end > start:
-            open_until.append((end, i))
-
-
-def _share_memory(x: Any, y: Any) -> bool:
-    """Whether two arrays, of one library or two, have an element in common."""
-    if adapter_of(x) is not adapter_of(y):
-        x, y = adapter_of(x).view(x), adapter_of(y).view(y)
-    return adapter_of(x) is not adapter_of(y) or adapter_of(x).share_memory(x, y)
 
 
 __all__ = ["Optimizer"]

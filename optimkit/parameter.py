@@ -52,3 +52,19 @@ class Parameter:
     def __repr__(self) -> str:
         named = "" if self.name is None else f", name={self.name!r}"
         return f"Parameter({self.data!r}{named})"
+
+
+def array_of(param: Any) -> Any:
+    """Return the array that a parameter is, or holds."""
+    return param.data if type(param) is Parameter else param
+
+
+def gradient_of(param: Any) -> Any:
+    """Return the gradient that a parameter keeps."""
+    try:
+        return param.grad
+    except AttributeError:
+        raise TypeError(
+            f"a {type(param).__name__} has no .grad: give step(grads=[...]), "
+            "or wrap it in optimkit.Parameter"
+        ) from None

@@ -30,7 +30,7 @@ from optimkit import lr_scheduler
 from optimkit.backends.bucket import is_array
 from optimkit.backends.engines import FUSED
 from optimkit.backends.trace import NotTraceable, Traced, trace
-from optimkit.optimizer import _hyper
+from optimkit.groups import hyper_of
 
 Options = dict[str, Any]
 
@@ -348,7 +348,7 @@ class Trial:
         self.param = np.linspace(-1, 1, math.prod(SHAPE), dtype=dtype).reshape(SHAPE)
         self.optimizer = cls([self.param], **options)
         self.sparse = bool(getattr(cls, "needs_sparse", False))
-        self.hyper = _hyper(self.optimizer.param_groups[0])
+        self.hyper = hyper_of(self.optimizer.param_groups[0])
         self.hyper.sparse = self.sparse
 
     def gradient(self) -> Any:

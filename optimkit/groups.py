@@ -1,0 +1,124 @@
+"""Parameters in all the forms in which a user may give them, and the options of a group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from optimkit.backends.adapters import adapter_of
+from optimkit.backends.bucket import is_array
+from optimkit.parameter import Parameter, array_of
+
+Group = dict[str, Any]
+NOT_OPTIONS = ("params", "param_names")
+PLAIN = {float, int, bool, str, type(None)}  # what an option is as it stands
+
+
+def as_groups(params: Any) -> list[Any]:
+    """Read the constructor's `params` as a list of groups."""
+    if isinstance(params, str) or is_array(params) or isinstance(params, Parameter):
+        raise TypeError(
+            "params argument given to the optimizer should be an iterable of arrays, tensors, "
+            f"Parameters or dicts, but got {type(params).__name__}"
+        )
+    if isinstance(params, Mapping):
+        return [{"params": params}]
+    if not isinstance(params, Iterable):
+        raise TypeError(f"params must be an iterable, not {type(params).__name__}")
+    if isinstance(params, set | frozenset):
+        raise TypeError("params must have an order; a set has none, so give a list")
+    items = list(params)
+    if not items:
+        raise ValueError("optimizer got an empty parameter list")
+    groups = [isinstance(item, Mapping) for item in items]
+    if any(groups) and not all(groups):
+        raise TypeError("params mixes parameters and group dicts")
+    return items if all(groups) else [{"params": items}]
+
+
+def named(params: Any) -> tuple[list[Any], list[str] | None]:
+    """Read a group's ``"params"``: the parameters, and their names if they have any."""
+    if is_array(params) or isinstance(params, Parameter):
+        items: list[Any] = [params]
+    elif isinstance(params, Mapping):
+        items = list(params.items())
+    elif isinstance(params, set | frozenset):
+        raise TypeError(
+            "optimizer parameters need to be organized in ordered collections, but the ordering "
+            "of a set changes between runs; please use a list instead"
+        )
+    elif isinstance(params, str) or not isinstance(params, Iterable):
+        raise TypeError(f"params must be arrays, not {type(params).__name__}")
+    else:
+        items = list(params)
+    pairs = [isinstance(item, tuple) for item in items]
+    if any(pairs):
+        if not all(pairs):
+            raise ValueError(
+                "all optimizer params should be with/without names; some names are missing"
+            )
+        names = [name for name, _ in items]
+        if len(set(names)) != len(names):
+            raise ValueError(f"parameter names must differ, not {names}")
+        return [param for _, param in items], names
+    own = [item.name for item in items if type(item) is Parameter and item.name is not None]
+    return items, own if own and len(own) == len(items) == len(set(own)) else None
+
+
+def check_distinct(params: list[Any]) -> None:
+    """Raise if two parameters are one, or share memory."""
+    places: dict[int, int] = {}
+    for i, param in enumerate(params):
+        first = places.setdefault(id(param), i)
+        if first != i:
+            raise ValueError(
+                f"parameters {first} and {i} are one; none may appear more than once, "
+                "or in more than one group"
+            )
+    arrays = list(map(array_of, params))
+    extents = [(adapter_of(x).extent(x), i) for i, x in enumerate(arrays)]
+    open_until: list[tuple[int, int]] = []
+    for (start, end), i in sorted(extents):
+        open_until = [(stop, j) for stop, j in open_until if stop > start]
+        for _, j in open_until:
+            if _share_memory(arrays[i], arrays[j]):
+                first, second = sorted((i, j))
+                raise ValueError(f"parameters {first} and {second} share memory; pass a copy")
+        if end > start:
+            open_until.append((end, i))
+
+
+def _share_memory(x: Any, y: Any) -> bool:
+    """Whether two arrays, of one library or two, have an element in common."""
+    if adapter_of(x) is not adapter_of(y):
+        x, y = adapter_of(x).view(x), adapter_of(y).view(y)
+    return adapter_of(x) is not adapter_of(y) or adapter_of(x).share_memory(x, y)
+
+
+def _number(value: Any) -> Any:
+    """An option as a Python number where it is one in another guise (a 0-d array, say)."""
+    if isinstance(value, tuple | list):
+        return tuple(_number(v) for v in value)
+    if isinstance(value, np.generic) or (is_array(value) and hasattr(value, "item")):
+        size = 1
+        for n in value.shape:
+            size *= n
+        if size != 1:
+            raise ValueError(f"an option must be one number, not {value!r}")
+        return value.item()
+    return value
+
+
+def hyper_of(group: Group) -> SimpleNamespace:
+    """Return the options of a group as attributes, numbers as Python's."""
+    return SimpleNamespace(
+        sparse=False,
+        **{
+            key: value if type(value) in PLAIN else _number(value)
+            for key, value in group.items()
+            if key not in NOT_OPTIONS
+        },
+    )
