@@ -78,7 +78,7 @@ def prepare() -> Any:
         return result if out is None else out.copy_(result)
 
     torch.sqrt = torch.Tensor.sqrt = sqrt  # type: ignore[assignment,method-assign]
-    torch.Tensor.sqrt_ = lambda x: x.copy_(sqrt(x))  # type: ignore[method-assign]
+    torch.Tensor.sqrt_ = lambda x: x.copy_(sqrt(x))  # type: ignore[assignment,method-assign]
     return torch
 
 

@@ -179,7 +179,8 @@ def _floats(raw: Array, negative: Array, exponents: Array, dtype: str) -> Array:
     exponent = (exponents + BIAS[dtype]).astype(np.uint64) << np.uint64(bits)
     width = 8 * np.dtype(dtype).itemsize
     sign = negative.astype(np.uint64) << np.uint64(width - 1)
-    return (sign | exponent | mantissa).astype(f"uint{width}").view(dtype)
+    whole: Array = (sign | exponent | mantissa).astype(f"uint{width}")
+    return whole.view(dtype)
 
 
 def _denormals(raw: Array, dtype: str) -> Array:
