@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from operator import is_, itemgetter
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from optimkit.backends.adapters import Adapter, Layout, adapter_of
 
-Addresses = np.ndarray[Any, np.dtype[np.int64]]
+FEW = 16  # stretches of memory
 
 
 class Memory:
@@ -22,11 +23,16 @@ class Memory:
         self.starts = table[:, 0].copy()
         # the last address of the parameters before each place in the order
         self.ends = np.maximum.accumulate(np.concatenate([[0], table[:, 1]]))
+        self._few = self.starts.tolist(), self.ends.tolist()
 
-    def overlaps(self, starts: Addresses, ends: Addresses) -> np.ndarray[Any, np.dtype[np.bool]]:
+    def overlaps(self, stretches: Sequence[tuple[int, int]]) -> list[bool]:
         """For each stretch of memory, whether a parameter may have a byte in it."""
-        before = self.starts.searchsorted(ends)
-        return self.ends[before] > starts
+        if len(stretches) <= FEW:  # NumPy costs more to call than to do without
+            starts, ends = self._few
+            return [ends[bisect_left(starts, end)] > start for start, end in stretches]
+        low, high = np.array(stretches, np.int64).T
+        found: list[bool] = (self.ends[self.starts.searchsorted(high)] > low).tolist()
+        return found
 
 
 class Bucket:
@@ -47,9 +53,10 @@ class Bucket:
     step : int
         The 1-based count of the step to come.
     layouts : list of Layout
+    dtype, device : str
     fusable : bool
         Whether each parameter and its state lie alike in memory, without gaps.
-    grad_addresses : array of int64
+    grad_addresses : list of int
     cache : dict
         For the engines: valid as long as the bucket is.
     rows : list of Rows
@@ -76,24 +83,22 @@ class Bucket:
         self._columns = {name: [state[name] for state in states] for name in self.names}
         self._keys = len(first)
         self.layouts: list[Layout] = [adapter.layout(x) for x in arrays]
+        self.dtype, self.device = self.layouts[0].dtype, self.layouts[0].device
         self._fingerprints = adapter.fingerprints(arrays)
         self._grad_signatures = adapter.signatures(grads)
-        self._reach = np.array(
-            [
-                (low - address, high - address) if high else (0, 0)
-                for address, (low, high) in zip(
-                    adapter.addresses(grads), map(adapter.extent, grads), strict=True
-                )
-            ],
-            np.int64,
-        ).T
+        self._reach = [
+            (low - address, high - address) if high else (0, 0)
+            for address, (low, high) in zip(
+                adapter.addresses(grads), map(adapter.extent, grads), strict=True
+            )
+        ]
         dense = [layout.dense for layout in self.layouts]
-        self._misaligned = np.array(
-            [
-                gapless and not _lie_alike(adapter, x, grad)
-                for gapless, x, grad in zip(dense, arrays, grads, strict=True)
-            ]
-        )
+        self._misaligned = [
+            gapless and not _lie_alike(adapter, x, grad)
+            for gapless, x, grad in zip(dense, arrays, grads, strict=True)
+        ]
+        # addresses of the latest gradients, if they could be used as they were
+        self._harmless: list[int] | None = None
         self._take(grads)
         self.fusable = all(dense) and all(
             _lie_alike(adapter, x, other)
@@ -109,24 +114,22 @@ class Bucket:
         memory than their parameter, where that has no gaps.
         """
         self.grads = grads
-        self.grad_addresses = np.array(self.adapter.addresses(grads), np.int64)
-        endangered = self.memory.overlaps(*(self.grad_addresses + self._reach))
-        copied = endangered | self._misaligned
-        if copied.any():
+        addresses = self.adapter.addresses(grads)
+        if addresses == self._harmless:
+            return
+        reach = zip(addresses, self._reach, strict=True)
+        endangered = self.memory.overlaps([(x + low, x + high) for x, (low, high) in reach])
+        copied = [a or b for a, b in zip(endangered, self._misaligned, strict=True)]
+        self._harmless = addresses
+        if any(copied):
+            self._harmless = None
             convert = self.adapter.convert
             self.grads = [
                 convert(grad, x) if copy else grad
                 for grad, x, copy in zip(grads, self.arrays, copied, strict=True)
             ]
-            self.grad_addresses = np.array(self.adapter.addresses(self.grads), np.int64)
-
-    @property
-    def dtype(self) -> str:
-        return self.layouts[0].dtype
-
-    @property
-    def device(self) -> str:
-        return self.layouts[0].device
+            addresses = self.adapter.addresses(self.grads)
+        self.grad_addresses = addresses
 
     def column(self, name: str) -> list[Any]:
         """The user's arrays that the input `name` of a program stands for."""

@@ -94,9 +94,22 @@ class _Tape:
 
 
 def _operator(name: str, reflected: bool = False) -> Callable[[Any, Any], StandIn]:
-    if reflected:
-        return lambda self, other: self._tape.record(name, self._tape.operand(other), self._index)
-    return lambda self, other: self._tape.record(name, self._index, self._tape.operand(other))
+    logical, boolean = name in LOGICAL, name in BOOLEAN
+
+    def operator(self: StandIn, other: Any) -> StandIn:
+        tape = self._tape
+        x, y = self._index, tape.operand(other)
+        if reflected:
+            x, y = y, x
+        if logical or boolean or tape.booleans:
+            return tape.record(name, x, y)
+        # the common case of `record`, without its checks: this is where tracing spends its time
+        tape.operations.append((name, x, y))
+        index = tape.count
+        tape.count = index + 1
+        return StandIn(tape, index)
+
+    return operator
 
 
 def _apply(name: str, *operands: Any) -> StandIn:

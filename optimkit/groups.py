@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from operator import is_
 from types import SimpleNamespace
 from typing import Any
 
@@ -114,11 +115,33 @@ def _number(value: Any) -> Any:
 
 def hyper_of(group: Group) -> SimpleNamespace:
     """Return the options of a group as attributes, numbers as Python's."""
-    return SimpleNamespace(
-        sparse=False,
-        **{
-            key: value if type(value) in PLAIN else _number(value)
+    hyper = SimpleNamespace(sparse=False)
+    options = vars(hyper)
+    options.update(group)
+    for key in NOT_OPTIONS:
+        options.pop(key, None)
+    for key, value in options.items():
+        if type(value) not in PLAIN:
+            options[key] = _number(value)
+    return hyper
+
+
+class Hyper:
+    """The options of a group as attributes, kept for as long as none of them changes."""
+
+    def __init__(self, group: Group) -> None:
+        self.values = hyper_of(group)
+        self._keys, self._options = list(group), list(group.values())
+        self._lasting = all(
+            type(value) in PLAIN or (type(value) is tuple and PLAIN.issuperset(map(type, value)))
             for key, value in group.items()
             if key not in NOT_OPTIONS
-        },
-    )
+        )
+
+    def still(self, group: Group) -> bool:
+        """Whether these are the options of `group` as it is now."""
+        return (
+            self._lasting
+            and list(group) == self._keys
+            and all(map(is_, group.values(), self._options))
+        )

@@ -14,7 +14,7 @@ from optimkit.backends.adapters import Adapter, adapter_of
 from optimkit.backends.bucket import Bucket, Memory, buckets, check_gradient, is_array
 from optimkit.backends.engines.base import Job
 from optimkit.backends.rows import Rows, check_entries, row_buckets, spread
-from optimkit.groups import Group, as_groups, check_distinct, hyper_of, named
+from optimkit.groups import Group, Hyper, as_groups, check_distinct, hyper_of, named
 from optimkit.hooks import Hook, Hooks, RemovableHandle
 from optimkit.options import Limit, check_limits
 from optimkit.parameter import Parameter, array_of, gradient_of
@@ -93,6 +93,7 @@ class Optimizer:
         """Set what is neither pickled nor copied."""
         self.step_count = 0
         self._hooks = {moment: Hooks() for moment in _MOMENTS}
+        self._hyper: dict[int, Hyper] = {}
         self._plans: dict[int, Plan] = {}
         self._memory: Memory | None = None
 
@@ -263,7 +264,10 @@ class Optimizer:
         """Check everything and make ready what changes parameters and state."""
         memory, work = self._memory, []
         for index, (group, column) in enumerate(zip(self.param_groups, columns, strict=True)):
-            hyper = hyper_of(group)
+            known = self._hyper.get(index)
+            if known is None or not known.still(group):
+                known = self._hyper[index] = Hyper(group)
+            hyper = known.values
             for bucket in self._buckets(index, group, column, hyper):
                 if bucket.rows:
                     hyper = SimpleNamespace(**vars(hyper) | {"sparse": True})
@@ -288,23 +292,22 @@ class Optimizer:
         """Return the gradient of every parameter, or None, group by group."""
         if grads is None:
             return [list(map(gradient_of, group["params"])) for group in self.param_groups]
-        count = sum(len(group["params"]) for group in self.param_groups)
-        if isinstance(grads, Mapping):
-            grads = self._by_name(grads)
-        elif is_array(grads):
-            raise TypeError(
-                "grads must be a sequence with one gradient for each parameter, "
-                f"not a single {type(grads).__name__}"
-            )
-        else:
+        if type(grads) is not list:
+            if isinstance(grads, Mapping):
+                grads = self._by_name(grads)
+            elif is_array(grads):
+                raise TypeError(
+                    "grads must be a sequence with one gradient for each parameter, "
+                    f"not a single {type(grads).__name__}"
+                )
             grads = list(grads)
-        if len(grads) != count:
-            raise ValueError(f"got {len(grads)} gradients for {count} parameters")
         columns, start = [], 0
         for group in self.param_groups:
             stop = start + len(group["params"])
             columns.append(grads[start:stop])
             start = stop
+        if len(grads) != start:
+            raise ValueError(f"got {len(grads)} gradients for {start} parameters")
         return columns
 
     def _by_name(self, grads: Mapping[str, Any]) -> list[Any]:

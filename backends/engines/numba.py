@@ -23,7 +23,7 @@ from optimkit.backends.bucket import Bucket
 from optimkit.backends.engines.base import Engine, Job, new_entries, thread_count
 from optimkit.backends.trace import Program, Traced
 
-CHUNK = 32_768  # elements a kernel works through at a time
+CHUNK = 16_384  # elements a kernel works through at a time
 SERIAL = 100_000  # elements below which a second thread costs more than it gives
 OVERHEAD = 200  # what starting a chunk costs, in elements
 
@@ -214,9 +214,11 @@ def _bounds(chunks: np.ndarray[Any, Any], tasks: int) -> np.ndarray[Any, Any]:
 
 
 class _Table:
-    """Addresses and stretches of a bucket for one program."""
+    """The kernel of one program, and addresses and stretches of the bucket it is to run over."""
 
     def __init__(self, bucket: Bucket, program: Program) -> None:
+        self.program, self.kernel = program, compiled(program, bucket.dtype)
+        self.dtype = np.dtype(bucket.dtype)
         sizes = [layout.size for layout in bucket.layouts]
         rows = [bucket.adapter.addresses(bucket.column(name)) for name in program.inputs]
         rows += [[0] * len(sizes) for _ in program.new_state]
@@ -255,15 +257,14 @@ class NumbaEngine(Engine):
 
     def prepare(self, bucket: Bucket, traced: Traced) -> Job:
         program, adapter = traced.program, bucket.adapter
-        key = self.name, program
-        table = bucket.cache.get(key)
-        if table is None:
-            table = bucket.cache[key] = _Table(bucket, program)
-        else:
-            table.addresses[1] = bucket.grad_addresses
+        table = bucket.cache.get(self.name)
+        if table is None or table.program != program:  # a new kernel, or one of another step
+            table = bucket.cache.get(program) or _Table(bucket, program)
+            bucket.cache[self.name] = bucket.cache[program] = table
+        table.addresses[1] = bucket.grad_addresses
         with np.errstate(over="ignore"):
-            slots = np.array(traced.slots, bucket.dtype)
-        run = _launcher(compiled(program, bucket.dtype), table, slots)
+            slots = np.array(traced.slots, table.dtype)
+        run = _launcher(table, slots)
 
         def job() -> list[dict[str, Any]] | None:
             columns = {}
@@ -276,7 +277,9 @@ class NumbaEngine(Engine):
         return job
 
 
-def _launcher(kernel: ModuleType, table: _Table, slots: np.ndarray[Any, Any]) -> Callable[[], None]:
+def _launcher(table: _Table, slots: np.ndarray[Any, Any]) -> Callable[[], None]:
+    kernel = table.kernel
+
     def run() -> None:
         if table.bounds is None or _forked:
             kernel.serial(table.addresses, table.chunks, slots)
