@@ -15,9 +15,9 @@ import numpy as np
 from optimkit.backends import engines
 from optimkit.backends.adapters import Adapter, Layout, adapter_of
 from optimkit.backends.bucket import is_array
-from optimkit.backends.engines.base import thread_count
-from optimkit.backends.engines.blocked import PARALLEL, _pool, flat
-from optimkit.backends.engines.eager import HALF
+from optimkit.backends.engines.base import HALF
+from optimkit.backends.engines.blocked import PARALLEL, flat
+from optimkit.backends.engines.threads import on_all_threads, thread_count
 from optimkit.parameter import Parameter
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "get_total_norm"]
@@ -301,7 +301,7 @@ def _in_parallel(run: Callable[..., Any], jobs: list[Any], sizes: list[int]) -> 
     work, threads = np.cumsum(np.array(sizes) + START), thread_count()
     cuts = np.searchsorted(work, work[-1] * np.arange(1, threads) / threads)
     parts = [jobs[i:j] for i, j in pairwise([0, *cuts.tolist(), len(jobs)])]
-    return [result for part in _pool().map(run_all, parts) for result in part]
+    return [result for part in on_all_threads(run_all, parts) for result in part]
 
 
 def _change(grads: list[_Gradient], function: Callable[..., Any]) -> None:
@@ -371,7 +371,7 @@ def _total(reduced: list[list[float]], order: float) -> float:
 
 def _reduced(grads: list[_Gradient], order: float) -> list[list[float]]:
     """Return for each gradient the sums of its blocks, or its extremes."""
-    kernel = _kernel() if order in (1, 2) and engines._forced() in (None, "numba") else None
+    kernel = _kernel() if order in (1, 2) and engines.forced_engine() in (None, "numba") else None
     result: list[list[float]] = [[] for _ in grads]
     jobs, owners = [], []
     for (array, memory, adapter, layout, is_complex), column in zip(grads, result, strict=True):

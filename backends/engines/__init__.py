@@ -14,7 +14,7 @@ from optimkit.backends.bucket import Bucket
 from optimkit.backends.engines.base import Engine, Job
 from optimkit.backends.trace import NotTraceable, trace
 
-__all__ = ["available_engines", "prepare", "use_engine"]
+__all__ = ["available_engines", "forced_engine", "prepare", "use_engine"]
 
 FUSED = ("numba", "blocked")
 NAMES = (*FUSED, "eager")
@@ -85,7 +85,8 @@ def use_engine(name: str) -> Iterator[None]:
         _override.reset(token)
 
 
-def _forced() -> str | None:
+def forced_engine() -> str | None:
+    """Return the engine that `use_engine` or ``OPTIMKIT_ENGINE`` asks for."""
     name = _override.get()
     if name is None and (setting := os.environ.get("OPTIMKIT_ENGINE")):
         name = _check(setting, "OPTIMKIT_ENGINE")
@@ -107,7 +108,7 @@ def prepare(
     RuntimeError
         If `fused` is True and no fused engine can run it.
     """
-    forced = _forced()
+    forced = forced_engine()
     names = FUSED if forced is None else (forced,)
     objections = []
     if fused is not False and names != ("eager",):

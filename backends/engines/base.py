@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any
 
 from optimkit.backends.bucket import Bucket
 from optimkit.backends.trace import Traced
+
+# Half precision is computed in float32 and rounded once, when it is stored.
+HALF = ("float16", "bfloat16")
 
 # A step that is ready: running it updates parameters and state in place and returns, for each
 # parameter, what is new in its state (views, numbers), or None if nothing is.
@@ -41,16 +42,3 @@ def new_entries(
     if not columns and not scalars:
         return None
     return [{name: x[i] for name, x in columns.items()} | scalars for i in range(count)]
-
-
-@cache
-def thread_count() -> int:
-    """Threads for one step: `OPTIMKIT_NUM_THREADS`, or the processors this process may use."""
-    setting = os.environ.get("OPTIMKIT_NUM_THREADS")
-    if setting is not None:
-        if not setting.isdigit() or int(setting) < 1:
-            raise ValueError(f"OPTIMKIT_NUM_THREADS is {setting!r}; it must be a positive integer")
-        return int(setting)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

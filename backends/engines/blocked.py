@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache, lru_cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from optimkit.backends.bucket import Bucket
-from optimkit.backends.engines.base import Engine, Job, new_entries, thread_count
+from optimkit.backends.engines.base import Engine, Job, new_entries
+from optimkit.backends.engines.threads import on_all_threads, thread_count
 from optimkit.backends.trace import BOOLEAN, Program, Traced
 
 BLOCK = 262_144  # bytes; a rule's handful of blocks fits in a core's second-level cache
@@ -155,15 +154,6 @@ def _blocks(columns: list[list[Array]], block: int) -> Iterator[tuple[list[Array
             yield list(arrays), start, min(start + block, arrays[0].size)
 
 
-@lru_cache(maxsize=1)
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(thread_count(), thread_name_prefix="optimkit")
-
-
-if hasattr(os, "register_at_fork"):  # a child has none of its parent's threads
-    os.register_at_fork(after_in_child=_pool.cache_clear)
-
-
 class BlockedEngine(Engine):
     name = "blocked"
 
@@ -195,7 +185,7 @@ class BlockedEngine(Engine):
             else:
                 share = -(-len(work) // thread_count())
                 parts = [work[i : i + share] for i in range(0, len(work), share)]
-                list(_pool().map(lambda part: _run_blocks(steps, bucket.dtype, slots, part), parts))
+                on_all_threads(partial(_run_blocks, steps, bucket.dtype, slots), parts)
             return new_entries(fresh, traced.scalars, len(bucket.arrays))
 
         return job

@@ -9,10 +9,7 @@ import array_api_compat as compat
 import numpy as np
 
 from optimkit.backends.bucket import Bucket
-from optimkit.backends.engines.base import Job
-
-# Half precision is computed in float32 and rounded once, when it is stored.
-HALF = ("float16", "bfloat16")
+from optimkit.backends.engines.base import HALF, Job
 
 
 def _is_view(x: Any) -> bool:

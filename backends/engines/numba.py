@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from optimkit.backends.bucket import Bucket
-from optimkit.backends.engines.base import Engine, Job, new_entries, thread_count
+from optimkit.backends.engines.base import Engine, Job, new_entries
+from optimkit.backends.engines.threads import thread_count
 from optimkit.backends.trace import Program, Traced
 
 CHUNK = 16_384  # elements a kernel works through at a time

@@ -1,0 +1,43 @@
+"""The threads of the engines that NumPy alone runs, and how many there may be."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+
+@cache
+def thread_count() -> int:
+    """Threads for one step: `OPTIMKIT_NUM_THREADS`, or the processors this process may use."""
+    setting = os.environ.get("OPTIMKIT_NUM_THREADS")
+    if setting is not None:
+        if not setting.isdigit() or int(setting) < 1:
+            raise ValueError(f"OPTIMKIT_NUM_THREADS is {setting!r}; it must be a positive integer")
+        return int(setting)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    from concurrent.futures import ThreadPoolExecutor
+
+    return ThreadPoolExecutor(thread_count(), thread_name_prefix="optimkit")
+
+
+if hasattr(os, "register_at_fork"):  # a child has none of its parent's threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
+def on_all_threads(function: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
+    """Call `function` with every part, side by side, and return the results in order."""
+    return list(_pool().map(function, parts))
