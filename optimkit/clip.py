@@ -17,7 +17,7 @@ from optimkit.backends.adapters import Adapter, Layout, adapter_of
 from optimkit.backends.bucket import is_array
 from optimkit.backends.engines.base import HALF
 from optimkit.backends.engines.blocked import PARALLEL, flat
-from optimkit.backends.engines.threads import on_all_threads, thread_count
+from optimkit.backends.engines.threads import on_all_threads, shares
 from optimkit.parameter import Parameter
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "get_total_norm"]
@@ -298,9 +298,7 @@ def _in_parallel(run: Callable[..., Any], jobs: list[Any], sizes: list[int]) -> 
 
     if sum(sizes) < PARALLEL:
         return run_all(jobs)
-    work, threads = np.cumsum(np.array(sizes) + START), thread_count()
-    cuts = np.searchsorted(work, work[-1] * np.arange(1, threads) / threads)
-    parts = [jobs[i:j] for i, j in pairwise([0, *cuts.tolist(), len(jobs)])]
+    parts = [jobs[i:j] for i, j in pairwise(shares(sizes, START))]
     return [result for part in on_all_threads(run_all, parts) for result in part]
 
 

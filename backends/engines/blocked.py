@@ -5,16 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from functools import cache, partial
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from optimkit.backends.bucket import Bucket
 from optimkit.backends.engines.base import Engine, Job, new_entries
-from optimkit.backends.engines.threads import on_all_threads, thread_count
+from optimkit.backends.engines.threads import on_all_threads, shares
 from optimkit.backends.trace import BOOLEAN, Program, Traced
 
 BLOCK = 262_144  # bytes; a rule's handful of blocks fits in a core's second-level cache
+OVERHEAD = 10_000  # what starting a block costs, in elements
 PARALLEL = 200_000  # elements from which a second thread pays
 
 Array = np.ndarray[Any, Any]
@@ -183,8 +185,8 @@ class BlockedEngine(Engine):
             if sum(layout.size for layout in bucket.layouts) < PARALLEL:
                 _run_blocks(steps, bucket.dtype, slots, work)
             else:
-                share = -(-len(work) // thread_count())
-                parts = [work[i : i + share] for i in range(0, len(work), share)]
+                bounds = shares([stop - start for _, start, stop in work], OVERHEAD)
+                parts = [work[i:j] for i, j in pairwise(bounds)]
                 on_all_threads(partial(_run_blocks, steps, bucket.dtype, slots), parts)
             return new_entries(fresh, traced.scalars, len(bucket.arrays))
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from optimkit.backends.bucket import Bucket
 from optimkit.backends.engines.base import Engine, Job, new_entries
-from optimkit.backends.engines.threads import thread_count
+from optimkit.backends.engines.threads import shares
 from optimkit.backends.trace import Program, Traced
 
 CHUNK = 16_384  # elements a kernel works through at a time
@@ -207,13 +207,6 @@ def _chunks(sizes: list[int]) -> Iterator[tuple[int, int, int]]:
             yield tensor, start, min(start + CHUNK, size)
 
 
-def _bounds(chunks: np.ndarray[Any, Any], tasks: int) -> np.ndarray[Any, Any]:
-    """Cut the list of chunks into `tasks` runs of about the same work."""
-    work = np.cumsum(chunks[:, 2] - chunks[:, 1] + OVERHEAD)
-    cuts = np.searchsorted(work, work[-1] * np.arange(1, tasks) / tasks) if len(work) else []
-    return np.array([0, *cuts, len(chunks)], np.int64)
-
-
 class _Table:
     """The kernel of one program, and addresses and stretches of the bucket it is to run over."""
 
@@ -225,7 +218,9 @@ class _Table:
         rows += [[0] * len(sizes) for _ in program.new_state]
         self.addresses = np.array(rows, np.int64)
         self.chunks = np.array(list(_chunks(sizes)), np.int64).reshape(-1, 3)
-        self.bounds = _bounds(self.chunks, thread_count()) if sum(sizes) > SERIAL else None
+        lengths = self.chunks[:, 2] - self.chunks[:, 1]
+        alone = sum(sizes) <= SERIAL
+        self.bounds = None if alone else np.array(shares(lengths, OVERHEAD), np.int64)
 
 
 _parallel_region = threading.Lock()  # not every threading layer of Numba may be entered twice

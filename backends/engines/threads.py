@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
+
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
@@ -25,6 +27,27 @@ def thread_count() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def shares(sizes: Sequence[int], overhead: int) -> list[int]:
+    """Cut a list of pieces into a run for each thread, of about the same work.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Elements of each piece.
+    overhead : int
+        What starting on a piece costs, in elements.
+
+    Returns
+    -------
+    list of int
+        Where the runs begin, and where the last one ends.
+    """
+    threads = thread_count()
+    work = np.cumsum(np.array(sizes, np.int64) + overhead)
+    cuts = np.searchsorted(work, work[-1:] * np.arange(1, threads) / threads) if len(work) else []
+    return [0, *map(int, cuts), len(sizes)]
 
 
 @cache
