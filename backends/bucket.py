@@ -12,6 +12,7 @@ import numpy as np
 from optimkit.backends.adapters import Adapter, Layout, adapter_of
 
 FEW = 16  # stretches of memory
+PLAIN = {float, int, bool, str, type(None)}  # state that is no array
 
 
 class Memory:
@@ -81,6 +82,7 @@ class Bucket:
         self.scalars = {k: v for k, v in first.items() if k != "step" and not is_array(v)}
         self.step: int = first.get("step", 0) + 1
         self._columns = {name: [state[name] for state in states] for name in self.names}
+        self._places = {name: adapter.places(x) for name, x in self._columns.items()}
         self._keys = len(first)
         self.layouts: list[Layout] = [adapter.layout(x) for x in arrays]
         self.dtype, self.device = self.layouts[0].dtype, self.layouts[0].device
@@ -149,6 +151,7 @@ class Bucket:
                 and set(map(len, states)) == {self._keys}
                 and all(
                     all(map(is_, map(itemgetter(name), states), column))
+                    and adapter.places(column) == self._places[name]
                     for name, column in self._columns.items()
                 )
             ):
@@ -168,9 +171,10 @@ def is_array(value: Any) -> bool:
 
 def _common(states: Sequence[dict[str, Any]], name: str) -> Any:
     values = set(map(itemgetter(name), states))
-    if len(values) != 1:
+    value = values.pop()
+    if values or type(value) not in PLAIN:
         raise ValueError(name)
-    return values.pop()
+    return value
 
 
 def buckets(

@@ -17,6 +17,7 @@ PREDICATES = ("isnan", "isinf", "isfinite")
 LOGICAL = ("logical_and", "logical_or", "logical_xor", "logical_not")
 BOOLEAN = frozenset(COMPARISONS + PREDICATES + LOGICAL)
 UNARY = ("negative", "abs", "sqrt", "sign", "floor", "ceil", "trunc")
+RESERVED = {"param", "grad", "step"}  # what a rule gets beside its state
 NUMBERS = {float, int, bool}
 BINARY = ("add", "subtract", "multiply", "divide", "maximum", "minimum")
 
@@ -233,6 +234,21 @@ for _name in BINARY + COMPARISONS + ("logical_and", "logical_or", "logical_xor")
 NAMESPACE = _Namespace()
 
 
+def checked(result: Any) -> tuple[Any, Mapping[str, Any]]:
+    """Return what a rule returned, or raise the error that says what is wrong with it."""
+    if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping)):
+        raise TypeError(
+            f"update must return (param, dict of new state), not a {type(result).__name__}"
+            + (f" of {len(result)}" if isinstance(result, tuple) else "")
+        )
+    if taken := RESERVED & result[1].keys():
+        raise ValueError(
+            f"state may not be called {sorted(taken)}: the rule gets what is called that beside "
+            "its state"
+        )
+    return result
+
+
 def trace(
     update: Callable[..., Any],
     arrays: tuple[str, ...],
@@ -262,7 +278,7 @@ def trace(
     tape = _Tape(len(inputs))
     param, grad, *rest = [StandIn(tape, i) for i in range(len(inputs))]
     state = {**scalars, **dict(zip(arrays, rest, strict=True))}
-    new_param, new_state = update(NAMESPACE, param, grad, state, hyper, step)
+    new_param, new_state = checked(update(NAMESPACE, param, grad, state, hyper, step))
     outputs, numbers = [], {}
     for name, value in (("param", new_param), *new_state.items()):
         if type(value) is StandIn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from numbers import Real
 from operator import is_
 from types import SimpleNamespace
 from typing import Any
@@ -25,7 +26,7 @@ def as_groups(params: Any) -> list[Any]:
             "params argument given to the optimizer should be an iterable of arrays, tensors, "
             f"Parameters or dicts, but got {type(params).__name__}"
         )
-    if isinstance(params, Mapping):
+    if isinstance(params, Mapping) and params:
         return [{"params": params}]
     if not isinstance(params, Iterable):
         raise TypeError(f"params must be an iterable, not {type(params).__name__}")
@@ -61,11 +62,13 @@ def named(params: Any) -> tuple[list[Any], list[str] | None]:
             raise ValueError(
                 "all optimizer params should be with/without names; some names are missing"
             )
+        if any(len(item) != 2 for item in items):
+            raise ValueError("a parameter with a name is a pair (name, parameter)")
         names = [name for name, _ in items]
         if len(set(names)) != len(names):
             raise ValueError(f"parameter names must differ, not {names}")
         return [param for _, param in items], names
-    own = [item.name for item in items if type(item) is Parameter and item.name is not None]
+    own = [item.name for item in items if isinstance(item, Parameter) and item.name is not None]
     return items, own if own and len(own) == len(items) == len(set(own)) else None
 
 
@@ -99,18 +102,18 @@ def _share_memory(x: Any, y: Any) -> bool:
     return adapter_of(x) is not adapter_of(y) or adapter_of(x).share_memory(x, y)
 
 
-def _number(value: Any) -> Any:
+def _number(name: str, value: Any) -> Any:
     """An option as a Python number where it is one in another guise (a 0-d array, say)."""
     if isinstance(value, tuple | list):
-        return tuple(_number(v) for v in value)
-    if isinstance(value, np.generic) or (is_array(value) and hasattr(value, "item")):
-        size = 1
-        for n in value.shape:
-            size *= n
-        if size != 1:
-            raise ValueError(f"an option must be one number, not {value!r}")
-        return value.item()
-    return value
+        return tuple(_number(name, v) for v in value)
+    if not isinstance(value, np.generic) and not is_array(value):
+        return float(value) if isinstance(value, Real) and type(value) not in PLAIN else value
+    size = 1
+    for n in value.shape:
+        size *= n
+    if size != 1:
+        raise ValueError(f"{name} must be one number, not {value!r}")
+    return value.item() if hasattr(value, "item") else float(value)
 
 
 def hyper_of(group: Group) -> SimpleNamespace:
@@ -122,7 +125,7 @@ def hyper_of(group: Group) -> SimpleNamespace:
         options.pop(key, None)
     for key, value in options.items():
         if type(value) not in PLAIN:
-            options[key] = _number(value)
+            options[key] = _number(key, value)
     return hyper
 
 

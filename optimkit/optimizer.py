@@ -9,15 +9,18 @@ from copy import deepcopy
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
+import numpy as np
+
 from optimkit.backends import engines
 from optimkit.backends.adapters import Adapter, adapter_of
 from optimkit.backends.bucket import Bucket, Memory, buckets, check_gradient, is_array
 from optimkit.backends.engines.base import Job
 from optimkit.backends.rows import Rows, check_entries, row_buckets, spread
+from optimkit.backends.trace import RESERVED
 from optimkit.groups import Group, Hyper, as_groups, check_distinct, hyper_of, named
 from optimkit.hooks import Hook, Hooks, RemovableHandle
 from optimkit.options import Limit, check_limits
-from optimkit.parameter import Parameter, array_of, gradient_of
+from optimkit.parameter import array_of, gradient_of
 from optimkit.plan import Plan
 from optimkit.state import State
 
@@ -162,8 +165,11 @@ class Optimizer:
         for key, value in self.defaults.items():
             group.setdefault(key, value)
         hyper = hyper_of(group)
+        if hyper.fused not in (None, True, False):
+            raise TypeError(f"{name}: invalid fused: {hyper.fused!r}; it must be None or a bool")
         if hyper.differentiable:
-            raise ValueError(
+            kind = RuntimeError if hyper.fused else ValueError  # the first is torch's
+            raise kind(
                 f"{name}: differentiable=True is not supported; "
                 "gradients do not flow through an optimkit step"
             )
@@ -172,13 +178,13 @@ class Optimizer:
         check_limits(name, self.limits, vars(hyper))
         self.check_options(hyper)
         for i, param in enumerate(params):
-            label = f"{name}: parameter {names[i] if names else i}"
-            array = param.data if isinstance(param, Parameter) else param
+            label = f"{name}: parameter {names[i] if names else len(self._params()) + i}"
+            array = array_of(param)
             try:
                 adapter = adapter_of(array)
                 self.check_param(array, hyper)
                 adapter.check_parameter(array)
-            except (TypeError, ValueError) as error:
+            except (TypeError, ValueError, RuntimeError) as error:
                 raise type(error)(f"{label}: {error}") from None
         if self.param_groups and (names is None) != ("param_names" not in self.param_groups[0]):
             raise ValueError(
@@ -255,9 +261,14 @@ class Optimizer:
         if closure is not None:
             loss, grads = self._evaluate(closure, grads)
         columns = self._gradients(grads)
-        for bucket, job in self._prepare(columns):
-            self._commit(bucket, job())
-        self._register()
+        try:
+            for bucket, job in self._prepare(columns):
+                self._commit(bucket, job())
+            self._register()
+        finally:  # the gradients are the user's: nothing here keeps them alive
+            for plan in self._plans.values():
+                for bucket in plan.buckets:
+                    bucket.grads = []
         return loss
 
     def _prepare(self, columns: list[list[Any]]) -> list[tuple[Bucket, Job]]:
@@ -266,7 +277,7 @@ class Optimizer:
         for index, (group, column) in enumerate(zip(self.param_groups, columns, strict=True)):
             known = self._hyper.get(index)
             if known is None or not known.still(group):
-                known = self._hyper[index] = Hyper(group)
+                known = self._hyper[index] = Hyper(self._checked(group))
             hyper = known.values
             for bucket in self._buckets(index, group, column, hyper):
                 if bucket.rows:
@@ -275,6 +286,17 @@ class Optimizer:
                 work.append((bucket, job))
         # Where parameters have moved, a group seen before may have gradients in their new memory.
         return work if memory in (None, self._memory) else self._prepare(columns)
+
+    def _checked(self, group: Group) -> Group:
+        """Return a group whose options may have changed, if each is still what it was: a number.
+
+        Their range is not looked at again: a schedule may end a rounding error below zero.
+        """
+        name = type(self).__name__
+        if missing := self.defaults.keys() - group.keys():
+            raise KeyError(f"{name}: a group has no option {sorted(missing)}")
+        check_limits(name, self.limits, vars(hyper_of(group)), kinds_only=True)
+        return group
 
     def _evaluate(self, closure: Callable[[], Any], grads: Any = None) -> tuple[Any, Any]:
         """Call the closure; return the loss, and the gradients if it gave them."""
@@ -314,6 +336,8 @@ class Optimizer:
         names = [name for group in self.param_groups for name in group.get("param_names", ())]
         if not names:
             raise KeyError("gradients by name need parameters with names")
+        if len(set(names)) != len(names):
+            raise ValueError("gradients by name need names that differ; give a sequence instead")
         unknown, missing = set(grads) - set(names), set(names) - set(grads)
         if unknown or missing:
             problem = f"unknown: {sorted(unknown)}" if unknown else f"missing: {sorted(missing)}"
@@ -374,6 +398,7 @@ class Optimizer:
         labels = self._labels()[start:]
         extents = [adapter_of(x).extent(x) for x in map(array_of, self._params())]
         if self._memory is None or self._memory.extents != extents:
+            check_distinct(self._params())
             self._memory = Memory(extents)
         active, arrays, states, strangers = [], [], [], []
         for i, (param, grad) in enumerate(zip(params, grads, strict=True)):
@@ -389,6 +414,10 @@ class Optimizer:
             active.append(i)
             arrays.append(array)
             known = self.state.get(param)
+            try:
+                self._check_state(adapter, array, known or {}, hyper)
+            except (TypeError, ValueError, RuntimeError) as error:
+                raise type(error)(f"{type(self).__name__}: {labels[i]}: {error}") from None
             state = known or self._initial_state(adapter, array, hyper)
             states.append(state)
             if not known:
@@ -397,12 +426,30 @@ class Optimizer:
         plan.buckets = buckets(active, arrays, [grads[i] for i in active], states, self._memory)
         return plan
 
+    def _check_state(self, adapter: Adapter, array: Any, state: dict[str, Any], hyper: Any) -> None:
+        """Raise if the rule cannot go on from a state, which a user may have changed."""
+        for name, value in state.items():
+            if name == "step" or isinstance(value, np.generic):
+                state[name] = int(value) if name == "step" else value.item()
+            elif is_array(value) and adapter.owns(value):
+                try:
+                    adapter.check_parameter(value)
+                except (TypeError, ValueError) as error:
+                    raise type(error)(f"its state {name}: {error}") from None
+                if tuple(value.shape) != tuple(array.shape):
+                    wanted = self._initial_state(adapter, array, hyper).get(name, array)
+                    if tuple(value.shape) != tuple(wanted.shape):
+                        raise ValueError(
+                            f"its state {name} has shape {tuple(value.shape)}; "
+                            f"{tuple(wanted.shape)} is needed"
+                        )
+
     def _initial_state(self, adapter: Adapter, array: Any, hyper: Any) -> dict[str, Any]:
         """Return the state of a parameter before its first step."""
         with adapter.running_on(array):
             view = adapter.view(array)
             fresh = self.init(adapter.namespace(view), view, hyper)
-        if taken := {"param", "grad", "step"} & fresh.keys():
+        if taken := RESERVED & fresh.keys():
             raise ValueError(
                 f"{type(self).__name__}: state may not be called {sorted(taken)}: "
                 "the rule gets what is called that beside its state"
@@ -484,7 +531,7 @@ class Optimizer:
         state = {
             numbers[id(param)]: self._save_param(array_of(param), state)
             for param, state in self.state.items()
-            if state
+            if state and id(param) in numbers
         }
         result = {"state": state, "param_groups": groups}
         for hook in self._hooks["state_dict_post"]:
@@ -574,8 +621,13 @@ class Optimizer:
         state = {}
         for name, value in saved.items():
             like = expected.get(name, array)
+            if value is None:  # how torch once wrote state that is not there yet
+                continue
             if name == "step":
-                state[name] = int(value)
+                try:
+                    state[name] = int(value)
+                except (TypeError, ValueError):
+                    raise ValueError(f"{label}: loaded step is {value!r}, no number") from None
             elif not is_array(value):
                 state[name] = value
             elif not is_array(like) or (value.shape == () != tuple(array.shape)):
@@ -612,8 +664,8 @@ class Optimizer:
     def register_step_pre_hook(self, hook: Hook) -> RemovableHandle:
         """Call ``hook(optimizer, args, kwargs)`` before each step.
 
-        `args` begins with the optimizer, as in torch. The hook may return new
-        ``(args, kwargs)``, or None.
+        `args` begins with the optimizer, as in torch, and a closure comes next, however `step` was
+        given it. The hook may return new ``(args, kwargs)``, or None.
         """
         return self._hooks["step_pre"].add(hook)
 

@@ -47,6 +47,11 @@ def closed_fraction(value: Any) -> bool:
     return bool(0 <= value <= 1)
 
 
+@_limit("a number below 100")
+def below_100(value: Any) -> bool:
+    return bool(value < 100)
+
+
 @_limit("a pair of numbers in [0, 1)")
 def pair_of_fractions(value: Any) -> bool:
     return len(value) == 2 and all(0 <= beta < 1 for beta in value)
@@ -57,13 +62,42 @@ def around_one(value: Any) -> bool:
     return len(value) == 2 and bool(0 < value[0] < 1 < value[1])
 
 
+@_limit("a pair: None or a number of at least 0, and a number of at least 0")
+def pair_of_least(value: Any) -> bool:
+    return len(value) == 2 and bool((value[0] is None or value[0] >= 0) and value[1] >= 0)
+
+
+@_limit("a pair of numbers")
+def pair_of_numbers(value: Any) -> bool:
+    return len(value) == 2 and all(map(number, value))
+
+
+@_limit("three numbers")
+def three_numbers(value: Any) -> bool:
+    return len(value) == 3 and all(map(number, value))
+
+
+@_limit("a number")
+def number(value: Any) -> bool:
+    return bool(value <= math.inf)  # which NaN is not
+
+
 @_limit("a finite number")
 def finite(value: Any) -> bool:
     return math.isfinite(value)
 
 
-def check_limits(algorithm: str, limits: Mapping[str, Limit], options: Mapping[str, Any]) -> None:
-    """Raise the error that names the first option of `options` outside its limit."""
+def check_limits(
+    algorithm: str,
+    limits: Mapping[str, Limit],
+    options: Mapping[str, Any],
+    *,
+    kinds_only: bool = False,
+) -> None:
+    """Raise the error that names the first option of `options` outside its limit.
+
+    With `kinds_only`, only a value of the wrong kind is an error.
+    """
     for name, limit in limits.items():
         if name not in options:
             continue
@@ -73,5 +107,5 @@ def check_limits(algorithm: str, limits: Mapping[str, Limit], options: Mapping[s
             allowed = limit(value)
         except TypeError:
             raise TypeError(wanted) from None
-        if not allowed:
+        if not allowed and not kinds_only:
             raise ValueError(wanted)

@@ -37,6 +37,8 @@ class Parameter:
     __slots__ = ("__weakref__", "data", "grad", "name")
 
     def __init__(self, data: Any, *, name: str | None = None) -> None:
+        if not hasattr(data, "shape"):
+            raise TypeError(f"Parameter: data must be an array, not a {type(data).__name__}")
         self.data = data
         self.grad: Any = None
         self.name = name
@@ -56,7 +58,7 @@ class Parameter:
 
 def array_of(param: Any) -> Any:
     """Return the array that a parameter is, or holds."""
-    return param.data if type(param) is Parameter else param
+    return param.data if isinstance(param, Parameter) else param
 
 
 def gradient_of(param: Any) -> Any:

@@ -23,7 +23,7 @@ class Plan:
         self.params, self.active, self.version = list(params), active, version
         self.memory = memory
         self.strangers = strangers  # parameters, with their state, that the optimizer has none of
-        self.bare = not any(type(param) is Parameter for param in params)
+        self.bare = not any(isinstance(param, Parameter) for param in params)
         self.buckets: list[Bucket] = []
 
     def renew(

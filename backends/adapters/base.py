@@ -47,6 +47,10 @@ class Adapter(ABC):
         """What tells, of the same objects one step later, whether their memory is what it was."""
         return list(zip(self.addresses(arrays), self.signatures(arrays), strict=True))
 
+    def places(self, arrays: Sequence[Any]) -> list[int]:
+        """Addresses of arrays whose memory may move while they stay the same objects."""
+        return self.addresses(arrays)
+
     @abstractmethod
     def layout(self, x: Any) -> Layout:
         """Describe the memory of `x`."""

@@ -56,6 +56,9 @@ class NumPyAdapter(Adapter):
         # NumPy does not move the memory of an array in use, but it may be closed to writing.
         return [(x.flags.writeable, x.dtype, x.shape, x.strides) for x in arrays]
 
+    def places(self, arrays: Sequence[Any]) -> list[int]:
+        return []
+
     def layout(self, x: Any) -> Layout:
         real = x.dtype.type(0).real.dtype if x.dtype.kind == "c" else x.dtype
         dense = is_dense(x.shape, x.strides, x.itemsize) and x.flags.aligned and x.dtype.isnative

@@ -111,7 +111,10 @@ class TorchAdapter(Adapter):
             x = torch.from_numpy(view.view(np.uint16)).view(torch.bfloat16)
         else:
             x = torch.from_numpy(view)
-        return torch.view_as_complex(x) if _pairs(x, like) else x
+        if not _pairs(x, like):
+            return x
+        # NumPy gives an array without elements strides that torch cannot view as complex.
+        return torch.view_as_complex(x) if x.numel() else x.new_empty(like.shape, dtype=like.dtype)
 
     def convert(self, value: Any, like: Any) -> Any:
         if not isinstance(value, torch.Tensor):

@@ -18,6 +18,7 @@ __all__ = ["available_engines", "forced_engine", "prepare", "use_engine"]
 
 FUSED = ("numba", "blocked")
 NAMES = (*FUSED, "eager")
+ELSEWHERE = {"cuda": "CuPy arrays and CUDA tensors run on eager"}
 
 _override: ContextVar[str | None] = ContextVar("optimkit_engine", default=None)
 
@@ -41,6 +42,8 @@ def available_engines() -> list[str]:
 
 
 def _check(name: str, origin: str) -> str:
+    if name in ELSEWHERE:
+        raise RuntimeError(f"{origin}: there is no engine {name!r} here yet; {ELSEWHERE[name]}")
     if name not in NAMES:
         raise ValueError(f"{origin}: no engine is called {name!r}; there are {', '.join(NAMES)}")
     if name != "eager" and not _engine(name).available():

@@ -10,6 +10,7 @@ import numpy as np
 
 from optimkit.backends.bucket import Bucket
 from optimkit.backends.engines.base import HALF, Job
+from optimkit.backends.trace import checked
 
 
 def _is_view(x: Any) -> bool:
@@ -29,9 +30,14 @@ def prepare(bucket: Bucket, update: Callable[..., Any], hyper: Any) -> Job:
         dtype = views["param"].dtype
         arrays = {k: xp.astype(v, xp.float32) for k, v in views.items()} if half else views
         state = bucket.scalars | {name: arrays[name] for name in bucket.names}
-        new_param, new_state = update(
-            xp, arrays["param"], arrays["grad"], state, hyper, bucket.step
+        new_param, new_state = checked(
+            update(xp, arrays["param"], arrays["grad"], state, hyper, bucket.step)
         )
+        if getattr(new_param, "shape", ()) != arrays["param"].shape:
+            raise ValueError(
+                f"update returned a parameter of shape {getattr(new_param, 'shape', ())}; "
+                f"{arrays['param'].shape} is needed"
+            )
         entries = {}
         new = {**new_state, "param": new_param}
         for name, value in new.items():  # what is an input under another name must not change

@@ -218,7 +218,7 @@ class _Table:
         rows += [[0] * len(sizes) for _ in program.new_state]
         self.addresses = np.array(rows, np.int64)
         self.chunks = np.array(list(_chunks(sizes)), np.int64).reshape(-1, 3)
-        lengths = self.chunks[:, 2] - self.chunks[:, 1]
+        lengths = (self.chunks[:, 2] - self.chunks[:, 1]).tolist()
         alone = sum(sizes) <= SERIAL
         self.bounds = None if alone else np.array(shares(lengths, OVERHEAD), np.int64)
 

@@ -46,7 +46,9 @@ def shares(sizes: Sequence[int], overhead: int) -> list[int]:
     """
     threads = thread_count()
     work = np.cumsum(np.array(sizes, np.int64) + overhead)
-    cuts = np.searchsorted(work, work[-1:] * np.arange(1, threads) / threads) if len(work) else []
+    if not len(work):
+        return [0] * (threads + 1)
+    cuts = np.searchsorted(work, work[-1] * np.arange(1, threads) / threads)
     return [0, *map(int, cuts), len(sizes)]
 
 
