@@ -54,7 +54,8 @@ def get_total_norm(
     -------
     float or tensor
         A float; if the first gradient is a torch tensor, a tensor without axes on its device,
-        float64 if any gradient has that precision, else float32. 0 if there is no gradient.
+        float64 if any gradient has that precision, else float32. Without gradients 0, which is a
+        tensor where a torch tensor was given.
 
     Raises
     ------
@@ -89,8 +90,8 @@ def get_total_norm(
     >>> get_total_norm([np.array([3.0, 0.0]), np.array([-4.0])], norm_type="inf")
     4.0
     """
-    grads = _gradients(tensors, tensors_are_gradients=True)
-    return _like(_norm(grads, norm_type, error_if_nonfinite), grads)
+    grads, tensor = _gradients(tensors, tensors_are_gradients=True)
+    return _like(_norm(grads, norm_type, error_if_nonfinite), grads, tensor)
 
 
 def clip_grad_norm_(
@@ -109,7 +110,7 @@ def clip_grad_norm_(
     parameters : iterable, mapping or one of its members
         Arrays, which are the gradients themselves; :class:`Parameter` and torch tensors, whose
         ``.grad`` is meant; or an optimizer, whose parameters are. None, and parameters without
-        gradient, are passed over.
+        gradient, are passed over; of a pair of a name and a tensor, the tensor counts.
     max_norm : float
         The largest norm that stays as it is.
     norm_type : float or "inf", default 2
@@ -129,7 +130,8 @@ def clip_grad_norm_(
     RuntimeError
         If the norm is not finite and `error_if_nonfinite` is set, or a gradient is sparse.
     TypeError, ValueError
-        If a gradient cannot be changed in place. Nothing has changed then.
+        If `max_norm` is no number, or a gradient cannot be changed in place. Nothing has changed
+        then.
 
     Notes
     -----
@@ -152,13 +154,14 @@ def clip_grad_norm_(
     >>> [g.round(3) for g in grads]
     [array([0.6, 0. ]), array([-0.8])]
     """
-    grads = _gradients(parameters)
+    limit = float(max_norm)
+    grads, tensor = _gradients(parameters)
     _check_writable(grads)
     total = _norm(grads, norm_type, error_if_nonfinite)
     with np.errstate(all="ignore"):
-        factor = float(np.minimum(1.0, np.float64(max_norm) / (total + 1e-6)))  # NaN stays NaN
+        factor = float(np.minimum(1.0, np.float64(limit) / (total + 1e-6)))  # NaN stays NaN
     _change(grads, lambda xp, x, **out: xp.multiply(x, factor, **out))
-    return _like(total, grads)
+    return _like(total, grads, tensor)
 
 
 def clip_grad_value_(parameters: Any, clip_value: float, foreach: bool | None = None) -> None:
@@ -196,7 +199,7 @@ def clip_grad_value_(parameters: Any, clip_value: float, foreach: bool | None = 
     >>> grad
     array([ 0.5, -1. ])
     """
-    limit, grads = float(clip_value), _gradients(parameters)
+    limit, (grads, _) = float(clip_value), _gradients(parameters)
     _check_writable(grads)
     for i, grad in enumerate(grads):
         if grad.is_complex:
@@ -217,8 +220,8 @@ class _Gradient(NamedTuple):
     is_complex: bool
 
 
-def _gradients(source: Any, tensors_are_gradients: bool = False) -> list[_Gradient]:
-    """Return the gradients that the user means, each checked to be one."""
+def _gradients(source: Any, tensors_are_gradients: bool = False) -> tuple[list[_Gradient], Any]:
+    """Return the gradients that the user means, checked, and the first torch tensor among all."""
     optimizer = hasattr(source, "param_groups")
     if optimizer:
         items = [param for group in source.param_groups for param in group["params"]]
@@ -228,10 +231,14 @@ def _gradients(source: Any, tensors_are_gradients: bool = False) -> list[_Gradie
         items = list(source.values() if isinstance(source, Mapping) else source)
         if isinstance(source, GeneratorType) and not items:
             warnings.warn("an empty generator: there are no gradients", stacklevel=3)
-    grads = []
+    grads, tensor = [], None
     known: dict[Any, tuple[Layout, bool]] = {}
     for i, item in enumerate(items):
+        if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str):
+            item = item[1]  # a pair of named_parameters()
         grad = item
+        if tensor is None and _is_torch(item):
+            tensor = item
         if type(item) is Parameter or (
             (optimizer or not tensors_are_gradients) and _is_torch(item)
         ):
@@ -244,6 +251,8 @@ def _gradients(source: Any, tensors_are_gradients: bool = False) -> list[_Gradie
             continue
         try:
             adapter = adapter_of(grad)
+            if "sparse" in str(getattr(grad, "layout", "")):
+                raise RuntimeError("it is sparse; only dense gradients can be measured and clipped")
             adapter.check_gradient(grad)
             signature = adapter, adapter.signature(grad)
             if signature not in known:
@@ -259,7 +268,7 @@ def _gradients(source: Any, tensors_are_gradients: bool = False) -> list[_Gradie
         if layout.dense and type(memory) is np.ndarray:
             memory = memory.reshape(-1) if memory.flags.c_contiguous else flat(memory)
         grads.append(_Gradient(grad, memory, adapter, layout, is_complex))
-    return grads
+    return grads, tensor
 
 
 def _check_writable(grads: list[_Gradient]) -> None:
@@ -277,13 +286,14 @@ def _is_torch(x: Any) -> bool:
     return hasattr(x, "detach")
 
 
-def _like(total: float, grads: list[_Gradient]) -> Any:
-    """Return the norm as a tensor if the gradients are tensors."""
-    if not grads or not _is_torch(grads[0].array):
+def _like(total: float, grads: list[_Gradient], tensor: Any) -> Any:
+    """Return the norm as a tensor if the gradients are tensors, or would be."""
+    like = grads[0].array if grads else tensor
+    if not _is_torch(like):
         return total
     double = any(grad.layout.dtype == "float64" for grad in grads)
     value = np.asarray(total, np.float64 if double else np.float32)
-    return grads[0].adapter.wrap(value, grads[0].array).to(grads[0].array.device)
+    return adapter_of(like).wrap(value, like).to(like.device)
 
 
 # ---------------------------------------------------------------------- one pass over memory
