@@ -9,6 +9,7 @@ import numpy as np
 
 from optimkit.backends.adapters import adapter_of
 from optimkit.backends.bucket import check_gradient, is_array
+from optimkit.backends.rows import check_entries, spread
 from optimkit.groups import hyper_of
 from optimkit.optimizer import Optimizer
 from optimkit.parameter import array_of, gradient_of
@@ -84,6 +85,10 @@ class ClosureOptimizer(Optimizer):
             if grad is None:
                 return xp.zeros_like(adapters[i].view(arrays[i]))
             try:
+                entries = adapters[i].entries(grad)
+                if entries is not None:
+                    check_entries(adapters[i], arrays[i], entries)
+                    grad = spread(adapters[i], arrays[i], entries)
                 return adapters[i].view(check_gradient(adapters[i], arrays[i], grad))
             except (TypeError, ValueError, RuntimeError) as error:
                 raise type(error)(f"{name}: {labels[i]}: {error}") from None

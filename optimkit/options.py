@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from numbers import Number
 from typing import Any
 
 Limit = Callable[[Any], bool]
@@ -85,6 +86,11 @@ def number(value: Any) -> bool:
 @_limit("a finite number")
 def finite(value: Any) -> bool:
     return math.isfinite(value)
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether an option is a tensor or an array; a NumPy scalar is a number."""
+    return hasattr(value, "shape") and not isinstance(value, Number)
 
 
 def check_limits(

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import scipy.optimize
 import torch
+from conftest import assert_same_bits
 
+from optimkit import RowSparse
 from optimkit.algorithms.lbfgs import LBFGS
 from optimkit.algorithms.nonlinear_cg import VARIANTS, NonlinearCG
 from optimkit.line_search import Point, cubic_minimum, ratio, strong_wolfe
@@ -312,7 +314,9 @@ def _plain(state):
     ("method", "options", "error", "says"),
     [
         (LBFGS, dict(lr=-1), ValueError, "invalid lr: -1"),
-        (LBFGS, dict(history_size=0), ValueError, "history_size"),
+        (LBFGS, dict(history_size=-1), ValueError, "history_size"),
+        (LBFGS, dict(max_iter=-1), ValueError, "max_iter"),
+        (LBFGS, dict(max_eval="x"), TypeError, "max_eval"),
         (LBFGS, dict(line_search_fn="armijo"), RuntimeError, "only 'strong_wolfe' is supported"),
         (NonlinearCG, dict(lr=-1), ValueError, "invalid lr: -1"),
         (NonlinearCG, dict(line_search_fn="x"), RuntimeError, "only 'strong_wolfe' is supported"),
@@ -326,6 +330,93 @@ def _plain(state):
 def test_refused(method, options, error, says):
     with pytest.raises(error, match=says):
         method([np.zeros(2)], **options)
+
+
+# Sparse gradients
+
+
+@pytest.mark.parametrize("method", [LBFGS, NonlinearCG])
+def test_sparse_gradients_are_made_dense(method):
+    start = np.random.default_rng(0).standard_normal((5, 3))
+    places = np.array([1, 3, 1])  # twice the same row
+    aims = np.array([[1.0, 2, 3], [4, 5, 6], [-1, -2, -3]])
+
+    def minimize(sparse):
+        x = start.copy()
+
+        def closure():
+            difference = x[places] - aims
+            grad = RowSparse(places, 2 * difference, x.shape)
+            if not sparse:
+                grad = np.zeros_like(x)
+                np.add.at(grad, places, 2 * difference)
+            return float((difference**2).sum()), [grad]
+
+        optimizer = method([x], **WOLFE)
+        return optimizer.step(closure), x
+
+    loss, x = minimize(sparse=True)
+    expected_loss, expected = minimize(sparse=False)
+    assert loss == expected_loss
+    assert_same_bits(x, expected)
+    np.testing.assert_array_equal(x[[0, 2, 4]], start[[0, 2, 4]])
+    np.testing.assert_allclose(x[[1, 3]], [[0, 0, 0], [4, 5, 6]], atol=1e-5)
+
+
+def test_sparse_gradients_as_in_torch():
+    def minimize(kind):
+        table = torch.ones(6, 2, dtype=torch.float64, requires_grad=True)
+        aims, places = torch.arange(4.0).reshape(2, 2), torch.tensor([4, 1])
+        optimizer = kind([table], max_iter=5, **WOLFE)
+
+        def closure():
+            optimizer.zero_grad()
+            rows = torch.nn.functional.embedding(places, table, sparse=True)
+            loss = ((rows - aims) ** 2).sum()
+            loss.backward()
+            assert table.grad.is_sparse
+            return loss
+
+        optimizer.step(closure)
+        return table.detach().numpy()
+
+    np.testing.assert_allclose(minimize(LBFGS), minimize(torch.optim.LBFGS), rtol=1e-12)
+
+
+@pytest.mark.parametrize("method", [LBFGS, NonlinearCG])
+def test_a_sparse_gradient_that_does_not_fit_is_refused(method):
+    x = np.ones((5, 3))
+    optimizer = method([x])
+    grad = RowSparse(np.array([1]), np.ones((1, 3)), (6, 3))
+    with pytest.raises(ValueError, match=r"parameter 0: its gradient has shape \(6, 3\)"):
+        optimizer.step(lambda: (1.0, [grad]))
+    np.testing.assert_array_equal(x, 1)
+
+
+# Small limits
+
+
+def test_no_history_is_the_scaled_gradient():
+    run = Run(LBFGS, PROBLEMS["rosenbrock"], history_size=0, max_iter=30, **WOLFE)
+    first = run.step()
+    state = run.state
+    assert state["n_iter"] > 3
+    assert state["old_dirs"] == state["old_stps"] == state["ro"] == state["al"] == []
+    np.testing.assert_array_equal(state["d"], -state["prev_flat_grad"] * state["H_diag"])
+    assert run.problem.evaluate(run.x)[0] < first
+
+
+@pytest.mark.parametrize("options", [{"lr": 1e-3}, WOLFE], ids=str)
+def test_max_eval_below_one_allows_one_iteration(options):
+    problem = PROBLEMS["rosenbrock"]
+    runs = [Run(LBFGS, problem, max_eval=limit, **options) for limit in (-1, 0, 1)]
+    if options is not WOLFE:  # torch's line search fails there
+        runs.append(TorchRun(problem, max_eval=-1, **options))
+    for run in runs:
+        run.step()
+        assert run.state["n_iter"] == 1
+        np.testing.assert_array_equal(run.x, runs[0].x)
+    assert problem.evaluate(runs[0].x)[0] < problem.evaluate(np.array(problem.start))[0]
 
 
 # The line search

@@ -134,6 +134,7 @@ def test_muon_refuses(options, shape):
         {"beta2_decay": 0.1},
         {"eps": (-1.0, 1e-3)},
         {"eps": (None, -1e-3)},
+        {"eps": (1e-3,)},
         {"d": 0.5},
         {"weight_decay": -0.1},
     ],
@@ -141,6 +142,33 @@ def test_muon_refuses(options, shape):
 def test_adafactor_refuses(options):
     with pytest.raises(ValueError, match="Adafactor"):
         ok.Adafactor([np.zeros((2, 2))], **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [
+        ("Adafactor", "eps", 1e-3),
+        ("Adafactor", "eps", (None, "x")),
+        ("Adafactor", "d", "x"),
+        ("Muon", "ns_coefficients", 3.0),
+        ("Muon", "ns_steps", "x"),
+        ("Muon", "eps", None),
+    ],
+)
+def test_refuses_what_is_no_number(name, option, value):
+    with pytest.raises(TypeError, match=f"{name}: invalid {option}: .*; it must be"):
+        getattr(ok, name)([np.zeros((2, 2))], **{option: value})
+
+
+@pytest.mark.parametrize("name", ["Muon", "Adafactor"])
+def test_refuses_complex_parameters(name):
+    optimizer = getattr(ok, name)([np.zeros((2, 2))])
+    for param in (np.zeros((2, 2), "complex64"), torch.zeros(2, 2, dtype=torch.complex128)):
+        with pytest.raises(RuntimeError, match=f"{name} does not support complex parameters"):
+            getattr(ok, name)([param])
+        with pytest.raises(RuntimeError, match=f"{name} does not support complex parameters"):
+            optimizer.add_param_group({"params": [param]})
+    assert len(optimizer.param_groups) == 1
 
 
 @pytest.mark.parametrize("exponent", [-126, -20, 0, 60, 110])

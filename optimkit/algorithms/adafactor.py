@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from optimkit.optimizer import Optimizer
-from optimkit.options import at_least_one, non_negative, non_positive
+from optimkit.options import at_least_one, non_negative, non_positive, pair_of_least
 from optimkit.rounding import lerp
 
 
@@ -55,6 +55,8 @@ class Adafactor(Optimizer):
     ------
     ValueError
         For an option out of its range.
+    RuntimeError
+        For a complex parameter.
 
     Notes
     -----
@@ -93,6 +95,7 @@ class Adafactor(Optimizer):
     limits = {
         "lr": non_negative,
         "beta2_decay": non_positive,
+        "eps": pair_of_least,
         "d": at_least_one,
         "weight_decay": non_negative,
     }
@@ -123,12 +126,10 @@ class Adafactor(Optimizer):
         super().__init__(params, options)
 
     @staticmethod
-    def check_options(hyper: Any) -> None:
-        least_root, least_scale = hyper.eps
-        if (least_root is not None and not least_root >= 0) or not least_scale >= 0:
-            raise ValueError(
-                f"Adafactor: invalid eps: {hyper.eps!r}; "
-                "it must be None or a number of at least 0, and a number of at least 0"
+    def check_param(param: Any, hyper: Any) -> None:
+        if "complex" in str(param.dtype):
+            raise RuntimeError(
+                f"its dtype is {param.dtype}; Adafactor does not support complex parameters"
             )
 
     @staticmethod
@@ -145,8 +146,7 @@ class Adafactor(Optimizer):
         lr, (eps1, eps2), share = hyper.lr, hyper.eps, step**hyper.beta2_decay
         if 0 in param.shape:  # torch divides by zero
             return param, {}
-        if hyper.maximize:
-            grad = -grad
+        grad = -grad if hyper.maximize else grad
         eps1 = float(xp.finfo(param.dtype).eps) if eps1 is None else eps1
         # α = max(ε2, RMS(θ)) min(γ, 1 / sqrt(t))
         alpha = max(eps2, mean_square(xp, param) ** 0.5) * min(lr, 1 / step**0.5)
@@ -156,25 +156,31 @@ class Adafactor(Optimizer):
         # of a vector V = β V + (1 - β) G² and U = G / max(sqrt(V), ε1)
         if param.ndim < 2:
             variance = lerp(state["variance"], grad * grad, share)
-            new, direction = {"variance": variance}, grad / xp.maximum(xp.sqrt(variance), eps1)
-        # of a matrix R = β R + (1 - β) mean(G²) of each row, C likewise of each column,
-        # and V = R C / max(mean(R), ε1)
+            direction, new = grad / xp.maximum(xp.sqrt(variance), eps1), {"variance": variance}
         else:
-            row_mean = xp.vecdot(grad, grad)[..., None] / grad.shape[-1]
-            row = lerp(state["row_var"], row_mean, share)
-            column_mean = xp.mean(grad * grad, axis=-2, keepdims=True)
-            column = lerp(state["col_var"], column_mean, share)
-            mean = xp.maximum(xp.mean(row, axis=-2, keepdims=True), eps1)
-            new = {"row_var": row, "col_var": column}
-            root, other = xp.sqrt(row / mean), xp.sqrt(column)
-            # the matrix max(sqrt(V), ε1) is formed only if ε1 counts
-            if float(xp.min(root)) * float(xp.min(other)) >= eps1:
-                direction = grad / root / other
-            else:
-                direction = grad / xp.maximum(root * other, eps1)
+            direction, new = factored(xp, grad, state, share, eps1)
         # θ = θ - α U / max(1, RMS(U) / d)
         direction *= -alpha / max(1.0, mean_square(xp, direction) ** 0.5 / hyper.d)
         return param + direction, new
+
+
+def factored(
+    xp: Any, grad: Any, state: Any, share: float, eps1: float
+) -> tuple[Any, dict[str, Any]]:
+    """Return the direction U of a matrix and its new state: a row R and a column C make V."""
+    # R = β R + (1 - β) mean(G²) of each row, C likewise of each column
+    row_mean = xp.vecdot(grad, grad)[..., None] / grad.shape[-1]
+    row = lerp(state["row_var"], row_mean, share)
+    column_mean = xp.mean(grad * grad, axis=-2, keepdims=True)
+    column = lerp(state["col_var"], column_mean, share)
+    # V = R C / max(mean(R), ε1) and U = G / max(sqrt(V), ε1), formed only if ε1 counts
+    mean = xp.maximum(xp.mean(row, axis=-2, keepdims=True), eps1)
+    root, other = xp.sqrt(row / mean), xp.sqrt(column)
+    if float(xp.min(root)) * float(xp.min(other)) >= eps1:
+        direction = grad / root / other
+    else:
+        direction = grad / xp.maximum(root * other, eps1)
+    return direction, {"row_var": row, "col_var": column}
 
 
 def mean_square(xp: Any, x: Any) -> float:

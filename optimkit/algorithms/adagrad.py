@@ -55,7 +55,9 @@ class Adagrad(Optimizer):
 
     Differs from the paper: this is its diagonal form without projection, and the decay of the
     learning rate is an addition. A group's own `initial_accumulator_value` counts for its
-    parameters, which torch starts from the value given to the constructor.
+    parameters, which torch starts from the value given to the constructor. For a sparse gradient
+    and a complex parameter the rule is that for dense ones, on the real view; torch computes with
+    complex squares there.
 
     References
     ----------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from optimkit.optimizer import Optimizer
-from optimkit.options import non_negative, pair_of_fractions
+from optimkit.options import is_tensor, non_negative, pair_of_fractions
 from optimkit.rounding import lerp
 
 
@@ -48,7 +48,8 @@ class Adam(Optimizer):
     Raises
     ------
     ValueError
-        For an option out of its range.
+        For an option out of its range, one of `betas` a number and the other a tensor, or, as in
+        torch, ``foreach=True`` with a tensor as `lr` or `betas` and without ``capturable``.
 
     Notes
     -----
@@ -113,6 +114,7 @@ class Adam(Optimizer):
             fused=fused,
             decoupled_weight_decay=decoupled_weight_decay,
         )
+        check_tensors(type(self).__name__, options)
         super().__init__(params, options)
 
     @staticmethod
@@ -144,3 +146,19 @@ class Adam(Optimizer):
         # θ = θ - γ (m / (1 - β1^t)) / (sqrt(v / (1 - β2^t)) + ε)
         denominator = xp.sqrt(v) / (1 - beta2**step) ** 0.5 + hyper.eps
         return param + (-(lr / (1 - beta1**step)) * m) / denominator, new
+
+
+def check_tensors(name: str, options: dict[str, Any]) -> None:
+    """Raise torch's errors for options given as tensors where it takes none."""
+    betas = options["betas"] if isinstance(options["betas"], tuple | list) else ()
+    tensors = [is_tensor(beta) for beta in betas]
+    if any(tensors) and not all(tensors):
+        raise ValueError(f"{name}: betas must be either both floats or both Tensors, not {betas}")
+    if options["foreach"] and not options["capturable"]:
+        named = {"lr": options["lr"]} | {f"betas[{i}]": beta for i, beta in enumerate(betas)}
+        for option, value in named.items():
+            if is_tensor(value):
+                raise ValueError(
+                    f"{name}: {option} as a Tensor is not supported for capturable=False and "
+                    "foreach=True"
+                )

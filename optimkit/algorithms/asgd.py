@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from optimkit.optimizer import Optimizer
-from optimkit.options import non_negative
+from optimkit.options import non_negative, number
 from optimkit.rounding import float32
 
 
@@ -74,7 +74,13 @@ class ASGD(Optimizer):
     True
     """
 
-    limits = {"lr": non_negative, "weight_decay": non_negative}
+    limits = {
+        "lr": non_negative,
+        "lambd": number,
+        "alpha": number,
+        "t0": number,
+        "weight_decay": non_negative,
+    }
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ from typing import Any
 
 from optimkit.closure_optimizer import ClosureOptimizer
 from optimkit.line_search import Evaluate, check_line_search, descend, dot, ratio
-from optimkit.options import non_negative, positive
+from optimkit.options import non_negative, number
 
 
 class LBFGS(ClosureOptimizer):
@@ -33,14 +33,17 @@ class LBFGS(ClosureOptimizer):
     max_eval : int or None, default None
         Most evaluations of the closure in a call of `step`; None: ``max_iter * 5 // 4``. It is
         checked after an iteration, so fixed steps keep it and the line search exceeds it by at
-        most one evaluation.
+        most one evaluation. A number below 1, with which torch's line search fails, is like 1:
+        the first iteration is the last.
     tolerance_grad : float, default 1e-7
         Stop when no entry of the gradient is larger in magnitude.
     tolerance_change : float, default 1e-9
         Stop when the loss, or every parameter, changes less, or when the slope along the
         direction is flatter.
     history_size : int, default 100
-        How many pairs :math:`(s, y)` are kept, each twice the size of the parameters.
+        How many pairs :math:`(s, y)` are kept, each twice the size of the parameters. With 0 the
+        steps are along the gradient, scaled by :math:`s^T y / y^T y` of the latest pair; torch
+        accepts 0, and fails in the second iteration.
     line_search_fn : "strong_wolfe" or None, default None
         None: fixed steps `lr`.
     fused : bool or None, default None
@@ -95,8 +98,8 @@ class LBFGS(ClosureOptimizer):
     limits = {
         "lr": non_negative,
         "max_iter": non_negative,
-        "max_eval": non_negative,
-        "history_size": positive,
+        "max_eval": number,
+        "history_size": non_negative,
     }
 
     def __init__(
@@ -149,11 +152,11 @@ def _direction(
     y, s = grad - state["prev_flat_grad"], state["d"] * float(state["t"])
     curvature = dot(xp, y, s)
     if curvature > 1e-10:
-        if len(ys) == hyper.history_size:
-            del ys[:1], ss[:1], ro[:1]
         ys.append(y)
         ss.append(s)
         ro.append(1.0 / curvature)
+        while len(ys) > hyper.history_size:
+            del ys[0], ss[0], ro[0]
         diagonal = ratio(curvature, dot(xp, y, y))
     # from the newest pair to the oldest:  α = ρ sᵀq,  q = q - α y
     q, al = -grad, [0.0] * len(ro)

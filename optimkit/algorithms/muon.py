@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from optimkit.optimizer import Optimizer
-from optimkit.options import non_negative
+from optimkit.options import below_100, non_negative, number, three_numbers
 from optimkit.rounding import bfloat16, lerp
 
 
@@ -53,6 +53,8 @@ class Muon(Optimizer):
     ------
     ValueError
         For an option out of its range, or a parameter that is not a matrix.
+    RuntimeError
+        For a complex parameter.
 
     Notes
     -----
@@ -84,7 +86,14 @@ class Muon(Optimizer):
     True
     """
 
-    limits = {"lr": non_negative, "momentum": non_negative, "weight_decay": non_negative}
+    limits = {
+        "lr": non_negative,
+        "momentum": non_negative,
+        "weight_decay": non_negative,
+        "ns_coefficients": three_numbers,
+        "eps": number,
+        "ns_steps": below_100,
+    }
     counts_steps = False
 
     def __init__(
@@ -121,16 +130,13 @@ class Muon(Optimizer):
                 f"Muon: invalid adjust_lr_fn: {hyper.adjust_lr_fn!r}; "
                 'it must be None, "original" or "match_rms_adamw"'
             )
-        if len(hyper.ns_coefficients) != 3:
-            raise ValueError(
-                f"Muon: invalid ns_coefficients: {hyper.ns_coefficients!r}; "
-                "they must be three numbers"
-            )
-        if not hyper.ns_steps < 100:
-            raise ValueError(f"Muon: invalid ns_steps: {hyper.ns_steps!r}; it must be below 100")
 
     @staticmethod
     def check_param(param: Any, hyper: Any) -> None:
+        if "complex" in str(param.dtype):
+            raise RuntimeError(
+                f"its dtype is {param.dtype}; Muon does not support complex parameters"
+            )
         if param.ndim != 2:
             raise ValueError(
                 f"only matrices can be optimized, not an array of shape {tuple(param.shape)}"

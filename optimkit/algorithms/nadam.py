@@ -126,8 +126,7 @@ class NAdam(Optimizer):
         xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int
     ) -> tuple[Any, dict[str, Any]]:
         lr, (beta1, beta2), decay = hyper.lr, hyper.betas, hyper.weight_decay
-        if hyper.maximize:
-            grad = -grad
+        grad = -grad if hyper.maximize else grad
         # θ = (1 - γλ) θ decoupled, else g = g + λ θ
         if decay != 0 and hyper.decoupled_weight_decay:
             param = param * (1 - lr * decay)

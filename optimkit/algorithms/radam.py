@@ -130,8 +130,7 @@ class RAdam(Optimizer):
         xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int
     ) -> tuple[Any, dict[str, Any]]:
         lr, (beta1, beta2), decay = hyper.lr, hyper.betas, hyper.weight_decay
-        if hyper.maximize:
-            grad = -grad
+        grad = -grad if hyper.maximize else grad
         # θ = (1 - γλ) θ decoupled, else g = g + λ θ
         if decay != 0 and hyper.decoupled_weight_decay:
             param = param * (1 - lr * decay)
@@ -142,8 +141,7 @@ class RAdam(Optimizer):
         # v = β2 v + (1 - β2) g²
         v = state["exp_avg_sq"] * beta2 + (1 - beta2) * grad * grad
         # ν = ν_∞ - 2 t β2^t / (1 - β2^t)
-        bias2 = 1 - beta2**step
-        limit = 2 / (1 - beta2) - 1
+        bias2, limit = 1 - beta2**step, 2 / (1 - beta2) - 1
         nu = limit - 2 * step * beta2**step / bias2
         # Δ = γ m / (1 - β1^t), times r sqrt(1 - β2^t) / (sqrt(v) + ε) once ν > 5; θ = θ - Δ
         delta = m / (1 - beta1**step) * lr

@@ -127,8 +127,7 @@ class RMSprop(Optimizer):
         xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int
     ) -> tuple[Any, dict[str, Any]]:
         alpha, momentum = hyper.alpha, hyper.momentum
-        if hyper.maximize:
-            grad = -grad
+        grad = -grad if hyper.maximize else grad
         # g = g + λ θ
         if hyper.weight_decay != 0:
             grad = grad + hyper.weight_decay * param
@@ -143,8 +142,7 @@ class RMSprop(Optimizer):
         denominator = xp.sqrt(v) + hyper.eps
         if momentum <= 0:
             return param + (-hyper.lr * grad) / denominator, new
-        # b = μ b + g / (sqrt(v) + ε)
+        # b = μ b + g / (sqrt(v) + ε), θ = θ - γ b
         b = state["momentum_buffer"] if "momentum_buffer" in state else xp.zeros_like(param)
         new["momentum_buffer"] = b = b * momentum + grad / denominator
-        # θ = θ - γ b
         return param + (-hyper.lr) * b, new

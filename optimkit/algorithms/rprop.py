@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from optimkit.optimizer import Optimizer
-from optimkit.options import around_one, non_negative
+from optimkit.options import around_one, non_negative, pair_of_numbers
 
 
 class Rprop(Optimizer):
@@ -74,7 +74,7 @@ class Rprop(Optimizer):
     True
     """
 
-    limits = {"lr": non_negative, "etas": around_one}
+    limits = {"lr": non_negative, "etas": around_one, "step_sizes": pair_of_numbers}
 
     def __init__(
         self,

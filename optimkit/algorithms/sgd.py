@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from optimkit.optimizer import Optimizer
-from optimkit.options import non_negative
+from optimkit.options import finite, non_negative
 
 
 class SGD(Optimizer):
@@ -77,7 +77,12 @@ class SGD(Optimizer):
     True
     """
 
-    limits = {"lr": non_negative, "momentum": non_negative, "weight_decay": non_negative}
+    limits = {
+        "lr": non_negative,
+        "momentum": non_negative,
+        "dampening": finite,
+        "weight_decay": non_negative,
+    }
     counts_steps = False
 
     def __init__(
