@@ -244,7 +244,7 @@ def test_curves_are_those_of_the_closed_form(name: str) -> None:
         assert shown is None
         return
     assert shown is not None
-    assert len(shown.lrs) == 40
+    assert len(shown.lrs) == (40 if name == "OneCycleLR" else 41)
     assert len(set(shown.lrs)) > 1, "the example shows nothing"
     chart = explain.chart(shown.lrs, 78)
     assert "█" in chart[0]
@@ -252,10 +252,14 @@ def test_curves_are_those_of_the_closed_form(name: str) -> None:
 
 
 def test_curve_follows_the_options(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = explain.curve(SCHEDULERS["CosineAnnealingLR"], 51, {"T_max": 50, "eta_min": 0.01})
+    shown = explain.curve(SCHEDULERS["CosineAnnealingLR"], 50, {"T_max": 50, "eta_min": 0.01})
     assert shown is not None
     closed = [ok.lr_scheduler.schedules.cosine(t, 0.1, 50, 0.01) for t in range(51)]
     np.testing.assert_allclose(shown.lrs, closed, rtol=1e-12)
+    assert shown.lrs[-1] == min(shown.lrs) == 0.01
+    default = explain.curve(SCHEDULERS["CosineAnnealingLR"])
+    assert default is not None
+    assert (default.lrs[-1], len(default.lrs)) == (0.0, 101)
     assert run("explain", "StepLR", "--option", "step_size=7", "gamma=0.5") == 0
     assert "StepLR(step_size=7, gamma=0.5)" in capsys.readouterr().out
 

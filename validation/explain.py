@@ -494,7 +494,10 @@ def _example(cls: type, optimizer: Any, steps: int, given: Options) -> tuple[Any
 
 
 def curve(cls: type, steps: int | None = None, given: Options | None = None) -> Curve | None:
-    """Run a scheduler over an initial rate of 0.1; None if it has no formula of its own."""
+    """Run a scheduler over an initial rate of 0.1; None if it has no formula of its own.
+
+    The rates are those of the steps from 0 to `steps`; a cycle of a given length ends before.
+    """
     if cls is lr_scheduler.LRScheduler:
         return None
     given = given or {}
@@ -506,7 +509,7 @@ def curve(cls: type, steps: int | None = None, given: Options | None = None) -> 
     if plateau:
         options = f"{options}, ".lstrip(", ") + "metric better for a third of the steps, then equal"
     lrs, momenta = [], []
-    for t in range(min(steps, getattr(scheduler, "total_steps", steps))):
+    for t in range(min(steps + 1, getattr(scheduler, "total_steps", steps + 1))):
         lrs.append(float(group["lr"]))
         momenta.append(float(group["momentum"]))
         scheduler.step(*[max(1 - 3 * t / steps, 0.01)] * plateau)
