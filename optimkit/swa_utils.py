@@ -13,7 +13,7 @@ import array_api_compat
 from optimkit.backends import engines
 from optimkit.backends.adapters import adapter_of
 from optimkit.backends.bucket import Bucket, Memory, buckets, is_array
-from optimkit.lr_scheduler.base import LRScheduler, OptimizerLike, per_group
+from optimkit.lr_scheduler.base import LRScheduler, OptimizerLike, check_optimizer, per_group
 from optimkit.options import check_limits, closed_fraction
 from optimkit.parameter import Parameter
 from optimkit.rounding import float32, lerp
@@ -66,6 +66,7 @@ class _Average:
         self.hyper = SimpleNamespace(**hyper)
 
     def __call__(self, averaged: Any, current: Any, num_averaged: Any) -> Any:
+        averaged, current = _detached(averaged), _detached(current)  # no graph is recorded
         return self.rule(None, averaged, current, {}, self.hyper, num_averaged + 1)[0]
 
 
@@ -290,7 +291,7 @@ class AveragedModel:
     ----------
     model : torch module, optimizer, iterable or mapping
         What holds the parameters: a torch module, an optimizer (its ``param_groups``), or arrays,
-        torch tensors or :class:`Parameter` in a list, or in a mapping by name.
+        torch tensors or :class:`Parameter` in a list, or by name in a mapping or in pairs.
     device : optional
         Where the averages live; by default where the parameters do.
     avg_fn : callable, optional
@@ -351,6 +352,7 @@ class AveragedModel:
     ) -> None:
         if avg_fn is not None and multi_avg_fn is not None:
             raise AssertionError("Only one of avg_fn and multi_avg_fn should be provided")
+        model = _by_name(model)
         if _is_module(model):
             self.module = deepcopy(model)
             if device is not None:
@@ -402,7 +404,7 @@ class AveragedModel:
             If the parameters do not fit the averages. Nothing has changed then.
         """
         averages = _arrays(self.module, self.use_buffers)
-        current = _arrays(self._like_module(model), self.use_buffers)
+        current = _arrays(self._like_module(_by_name(model)), self.use_buffers)
         parameters, buffers = self._plans
         average = self.avg_fn or self.multi_avg_fn or _DEFAULT
         jobs: list[Callable[[], None]] = []
@@ -465,8 +467,8 @@ class AveragedModel:
 
         Raises
         ------
-        KeyError, ValueError, RuntimeError
-            If names or shapes do not fit; for a torch module, as torch does.
+        KeyError, ValueError, TypeError, RuntimeError
+            If names, shapes or kinds do not fit; for a torch module, as torch does.
         """
         count = int(state_dict["n_averaged"])
         saved = {
@@ -481,13 +483,18 @@ class AveragedModel:
             if own.keys() != saved.keys():
                 raise KeyError(f"averages of other names: {sorted(own.keys() ^ saved.keys())}")
             for name, average in own.items():
+                if not is_array(saved[name]):
+                    raise TypeError(
+                        f"the loaded average {name} is a {type(saved[name]).__name__}, not an array"
+                    )
                 if tuple(saved[name].shape) != tuple(average.shape):
                     raise ValueError(
                         f"the loaded average {name} has shape {tuple(saved[name].shape)}, "
                         f"not {tuple(average.shape)}"
                     )
-            for name, average in own.items():
-                average[...] = adapter_of(average).convert(saved[name], average)
+            arrays = [adapter_of(x).convert(saved[name], x) for name, x in own.items()]
+            for average, array in zip(own.values(), arrays, strict=True):
+                average[...] = array
         self.n_averaged = count
 
 
@@ -509,6 +516,20 @@ def _arrays(model: Any, use_buffers: bool = False) -> list[Any]:
     else:
         params = model.values() if isinstance(model, Mapping) else model
     return [param.data if type(param) is Parameter else param for param in params]
+
+
+def _by_name(model: Any) -> Any:
+    """Return pairs of a name and an array, as of ``named_parameters()``, as a mapping."""
+    if (
+        _is_module(model)
+        or hasattr(model, "param_groups")
+        or is_array(model)
+        or isinstance(model, Parameter | Mapping)
+    ):
+        return model
+    items = list(model)
+    pairs = [isinstance(x, tuple) and len(x) == 2 and isinstance(x[0], str) for x in items]
+    return dict(items) if pairs and all(pairs) else items
 
 
 def _named(averages: Any) -> Iterator[tuple[str, Any]]:
@@ -653,6 +674,7 @@ class SWALR(LRScheduler):
         anneal_strategy: Literal["cos", "linear"] = "cos",
         last_epoch: int = -1,
     ) -> None:
+        check_optimizer(optimizer)
         rates = per_group("swa_lr", optimizer, swa_lr)
         if anneal_strategy not in ("cos", "linear"):
             raise ValueError(f"anneal_strategy must be 'cos' or 'linear', not {anneal_strategy!r}")

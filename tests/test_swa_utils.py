@@ -278,6 +278,34 @@ def test_functions_of_torch(make: Any) -> None:
     assert_same_bits(pair[0].module.weight, pair[1].module.weight)
 
 
+@pytest.mark.parametrize("make", [swa_utils.get_swa_avg_fn, swa_utils.get_ema_avg_fn])
+def test_functions_of_one_average_record_no_graph(make: Any) -> None:
+    average, now = (torch.nn.Parameter(torch.full((2,), x)) for x in (1.0, 5.0))
+    result = make()(average, now, 1)
+    reference = getattr(theirs, make.__name__)()(average, now, torch.tensor(1))
+    assert (result.requires_grad, result.grad_fn) == (False, None)
+    assert_same_bits(result, reference)
+
+
+def test_pairs_of_names_and_arrays() -> None:
+    module = network()
+    average = AveragedModel(module.named_parameters())
+    assert list(average.module) == [name for name, _ in module.named_parameters()]
+    average.update_parameters(module.named_parameters())
+    assert_same_bits(next(average.parameters()), next(module.parameters()))
+    with pytest.raises(KeyError, match="w"):
+        average.update_parameters([("w", torch.zeros(2))])
+
+
+@pytest.mark.parametrize("value", [[1.0, 2.0], None, 3.0])
+def test_state_with_something_else_than_an_array(value: Any) -> None:
+    average = AveragedModel([np.zeros(2), np.zeros(2)])
+    state = {"n_averaged": 3, "module.0": np.ones(2), "module.1": value}
+    with pytest.raises(TypeError, match="the loaded average 1 is a"):
+        average.load_state_dict(state)
+    assert (average.n_averaged, average.module[0].tolist()) == (0, [0.0, 0.0])
+
+
 def test_functions_of_the_user() -> None:
     seen = []
 
@@ -532,6 +560,9 @@ def test_bad_options_of_swalr() -> None:
         with pytest.raises(ValueError, match="swa_lr"):
             lib.SWALR(optimizer, [0.1, 0.2])
     assert group.param_groups == [{"lr": 1.0}]
+    with pytest.raises(TypeError, match="object is not an optimizer"):
+        SWALR(object(), 0.1)  # type: ignore[arg-type]
+    assert type(SWALR(group, np.float32(0.5), 0).get_last_lr()[0]) is float
 
 
 # --- the surface ----------------------------------------------------------------------------
