@@ -306,6 +306,121 @@ def test_error_leaves_everything_as_it_was() -> None:
     assert (optimizer.param_groups, scheduler.last_epoch) == before
 
 
+def raises_at(step: int, factor: float = 0.5) -> Any:
+    def function(t: int) -> float:
+        if t == step:
+            raise RuntimeError("no factor")
+        return factor
+
+    return function
+
+
+def everything(scheduler: Any) -> Any:
+    inner = [everything(each) for each in getattr(scheduler, "_schedulers", ())]
+    groups = [
+        {key: copy.deepcopy(value) for key, value in group.items() if key != "params"}
+        for group in scheduler.optimizer.param_groups
+    ]
+    return scheduler.state_dict(), groups, inner
+
+
+@pytest.mark.parametrize("make", [plain, torch_sgd])
+def test_step_that_raises_is_taken_back(make: Any) -> None:
+    optimizer = make()
+    chained = ours.ChainedScheduler(
+        [
+            ours.ExponentialLR(optimizer, 0.5),
+            ours.CosineAnnealingWarmRestarts(optimizer, 3),
+            ours.MultiplicativeLR(optimizer, raises_at(2)),
+        ]
+    )
+    nested = make()
+    decay = ours.ExponentialLR(nested, 0.5)
+    late = ours.LambdaLR(nested, raises_at(2))
+    held = ours.ChainedScheduler([ours.StepLR(nested, 2), late])
+    nested.step() if make is torch_sgd else None
+    milestone = make()
+    first, second = ours.ExponentialLR(milestone, 0.5), ours.LambdaLR(milestone, lambda t: 1.0)
+    phases = ours.SequentialLR(milestone, [first, second], [2])
+    second.lr_lambdas = [raises_at(0)]
+    for scheduler in (
+        ours.LambdaLR(make(), raises_at(2)),
+        chained,
+        ours.SequentialLR(nested, [held, decay], [9]),
+        phases,
+    ):
+        scheduler.optimizer.step() if make is torch_sgd else None
+        scheduler.step()
+        before = everything(scheduler)
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="no factor"):
+                scheduler.step()
+            assert everything(scheduler) == before
+
+
+def test_step_that_raises_gives_a_tensor_its_rate_back() -> None:
+    lr = torch.tensor(0.5)
+    optimizer = torch.optim.Adam([torch.zeros(1)], lr=lr, capturable=False, foreach=False)
+    decay = ours.ExponentialLR(optimizer, 0.5)
+    chained = ours.ChainedScheduler([decay, ours.MultiplicativeLR(optimizer, raises_at(1))])
+    optimizer.step()
+    with pytest.raises(RuntimeError, match="no factor"):
+        chained.step()
+    assert optimizer.param_groups[0]["lr"] is lr
+    assert (lr.item(), decay.last_epoch) == (0.5, 0)
+
+
+def test_plateau_step_that_raises_is_taken_back() -> None:
+    plateau = ours.ReduceLROnPlateau(plain(groups=2), patience=0, min_lr=[0.0, 0.0])
+    plateau.step(1.0)
+    plateau.optimizer.param_groups.append({"lr": 1.0})
+    before = everything(plateau)
+    with pytest.raises(RuntimeError, match="min_lr"):
+        plateau.step(1.0)
+    assert everything(plateau) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "match"),
+    [
+        (lambda state: state.pop("lr_lambdas"), KeyError, "no 'lr_lambdas'"),
+        (lambda state: state["lr_lambdas"].append(None), ValueError, "holds 2 functions, .* 1"),
+        (lambda state: state.update(lr_lambdas=[3]), TypeError, "state of a function is a int"),
+    ],
+)
+def test_state_that_does_not_fit_changes_nothing(change: Any, error: Any, match: str) -> None:
+    def make() -> Any:
+        optimizer = plain()
+        decay = ours.LambdaLR(optimizer, validation.Decay(0.5))
+        other = ours.MultiplicativeLR(optimizer, validation.Decay(0.5))
+        return ours.SequentialLR(optimizer, [ours.ChainedScheduler([decay, other])], [])
+
+    scheduler, source = make(), make()
+    for _ in range(3):
+        source.step()
+    state = source.state_dict()
+    inner = state["_schedulers"][0]["_schedulers"]
+    for saved in inner:
+        saved["lr_lambdas"] = [{"base": 0.25}]
+    change(inner[1])
+    before = everything(scheduler)
+    with pytest.raises(error, match=match):
+        scheduler.load_state_dict(state)
+    assert everything(scheduler) == before
+    leaf = scheduler._schedulers[0]._schedulers[1]
+    with pytest.raises(error, match=match):
+        leaf.load_state_dict(inner[1])
+    assert everything(scheduler) == before
+    with pytest.raises(KeyError, match="no '_schedulers'"):
+        scheduler.load_state_dict({"last_epoch": 5})
+    with pytest.raises(TypeError, match="a state is a dict"):
+        leaf.load_state_dict(None)
+    cyclic = ours.CyclicLR(plain(), 0.1, 1.0, cycle_momentum=False, scale_fn=validation.Decay(1.0))
+    with pytest.raises(TypeError, match="state of a function"):
+        cyclic.load_state_dict({"last_epoch": 5, "_scale_fn_custom": 3})
+    assert cyclic.last_epoch == 0
+
+
 def test_copies_and_pickles() -> None:
     scheduler = ours.SequentialLR(
         optimizer := torch_sgd(),
@@ -347,6 +462,74 @@ def test_rates_are_python_floats() -> None:
     assert [type(lr) for lr in scheduler.get_last_lr()] == [float]
 
 
+class Integers(ours.LRScheduler):
+    def get_lr(self) -> list[float]:
+        return [1 for _ in self.base_lrs]
+
+
+KINDS = {
+    "float32": np.float32,
+    "float64": np.float64,
+    "array": np.array,
+    "tensor": torch.tensor,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda g, x: ours.LambdaLR(g, lambda t: x(0.5)),
+        lambda g, x: ours.MultiplicativeLR(g, lambda t: x(0.5)),
+        lambda g, x: ours.ExponentialLR(g, x(0.5)),
+        lambda g, x: ours.StepLR(g, 1, x(0.5)),
+        lambda g, x: ours.CyclicLR(g, x(0.25), x(0.75), 4, base_momentum=x(0.5)),
+        lambda g, x: ours.CyclicLR(g, 0.25, 0.75, 4, scale_fn=lambda t: x(0.5)),
+        lambda g, x: ours.OneCycleLR(g, [x(0.5)], 10, div_factor=x(4.0)),
+        lambda g, x: ours.CosineAnnealingLR(g, 4, x(0.5)),
+        lambda g, x: Integers(g),
+    ],
+)
+def test_rates_are_python_floats_whatever_the_options_are(make: Any, kind: str) -> None:
+    optimizer = plain(momentum=0.5)
+    scheduler = make(optimizer, KINDS[kind])
+    for _ in range(3):
+        lrs = [optimizer.param_groups[0]["lr"], *scheduler.get_last_lr()]
+        lrs += [] if isinstance(scheduler, Integers) else scheduler.lr_at(2)
+        assert {type(lr) for lr in lrs} == {float}
+        assert type(optimizer.param_groups[0]["momentum"]) is float
+        scheduler.step()
+
+
+@pytest.mark.parametrize("low", [1, np.float32(1), [1]])
+def test_plateau_rates_are_python_floats(low: Any) -> None:
+    plateau = ours.ReduceLROnPlateau(plain(3.0), patience=0, factor=0.1, min_lr=low)
+    plateau.step(1.0)
+    plateau.step(1.0)
+    assert plateau.get_last_lr() == [1.0]
+    assert type(plateau.optimizer.param_groups[0]["lr"]) is float
+
+
+def test_plateau_takes_arrays_of_one_element() -> None:
+    plateau = ours.ReduceLROnPlateau(plain())
+    for metric in (np.array([3.0]), np.full((1, 1), 2.0), np.float32(1), torch.tensor([0.5]), 0):
+        plateau.step(metric)
+        assert plateau.best == float(np.asarray(metric).reshape(()))
+    for metric in (np.zeros(2), torch.zeros(2), None):
+        with pytest.raises((TypeError, ValueError, RuntimeError)):
+            plateau.step(metric)
+    assert plateau.last_epoch == 5
+
+
+def test_scale_of_a_cycle_is_asked_for_once_in_a_step() -> None:
+    calls: list[float] = []
+    optimizer = plain(groups=2, momentum=0.5)
+    scheduler = ours.CyclicLR(optimizer, 0.1, 1.0, 4, scale_fn=lambda x: calls.append(x) or 1.0)
+    calls.clear()
+    scheduler.step()
+    assert calls == [1]
+
+
 class Counting:
     """An optimizer that counts its own steps."""
 
@@ -370,6 +553,8 @@ def test_order_of_steps(make: Any) -> None:
     with pytest.warns(UserWarning, match="call optimizer.step") as caught:
         scheduler.step()
     assert caught[0].filename == __file__
+    phrase = "Detected call of `lr_scheduler.step()` before `optimizer.step()`"  # torch's
+    assert phrase in str(caught[0].message)
     scheduler.step()  # said once
 
     optimizer = make()

@@ -1,7 +1,8 @@
 """What every scheduler shares: stepping, state, and the order of the two steps."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from inspect import signature
 from typing import Any, ClassVar, Protocol
@@ -24,21 +25,55 @@ def check_optimizer(optimizer: object) -> None:
 
 
 def write_lr(group: Group, lr: float) -> None:
-    """Set the rate of a group; a tensor that holds it (CUDA graphs) is filled in place."""
+    """Set the rate of a group, a float; a tensor that holds it (CUDA graphs) is filled in place."""
     if hasattr(group["lr"], "fill_"):
-        group["lr"].fill_(lr)
+        group["lr"].fill_(float(lr))
     else:
-        group["lr"] = lr
+        group["lr"] = float(lr)
 
 
 def per_group(name: str, optimizer: OptimizerLike, value: Any) -> list[float]:
     """One number for each group, from one number or from a list of them."""
     n_groups = len(optimizer.param_groups)
     if not isinstance(value, (list, tuple)):
-        return [value] * n_groups
+        return [float(value)] * n_groups
     if len(value) != n_groups:
         raise ValueError(f"{name} has {len(value)} values for {n_groups} parameter groups")
-    return list(value)
+    return list(map(float, value))
+
+
+def members(scheduler: Any) -> list[Any]:
+    """Return a scheduler and all that are in it."""
+    inner = getattr(scheduler, "_schedulers", ())
+    return [scheduler, *(member for each in inner for member in members(each))]
+
+
+@contextmanager
+def restored_on_error(scheduler: Any) -> Iterator[None]:
+    """Give a scheduler, all in it, and the groups back what they held if the block raises."""
+    attributes = [(vars(member), vars(member).copy()) for member in members(scheduler)]
+    groups = [
+        (group, [(key, value, _content(value)) for key, value in group.items()])
+        for group in scheduler.optimizer.param_groups
+    ]
+    try:
+        yield
+    except BaseException:
+        for now, before in attributes:
+            now.clear()
+            now.update(before)
+        for group, entries in groups:
+            for key, value, content in entries:
+                if group.get(key) is not value:
+                    group[key] = value
+                if content is not None:
+                    value.fill_(content)
+        raise
+
+
+def _content(value: Any) -> float | None:
+    """Return the number that a tensor holds, which a step fills in place."""
+    return float(value) if hasattr(value, "fill_") and value.ndim == 0 else None
 
 
 @cache
@@ -100,7 +135,7 @@ class LRScheduler:
 
     Differs from torch: the optimizer's ``step`` is not patched; rates are Python floats, also
     where the optimizer holds its rate in a tensor (which is then filled in place); a step that
-    raises leaves ``last_epoch`` and the rates as they were.
+    raises leaves the scheduler, those in it, and the groups as they were.
 
     Examples
     --------
@@ -158,7 +193,7 @@ class LRScheduler:
         if self.schedule is None:
             raise NotImplementedError(f"{type(self).__name__} has no closed form")
         lrs = enumerate(self.base_lrs)
-        return [self.schedule(step, lr, **self._options(i)) for i, lr in lrs]
+        return [float(self.schedule(step, lr, **self._options(i))) for i, lr in lrs]
 
     def step(self, epoch: int | None = None) -> None:
         """Move to the next step; call it after the optimizer's.
@@ -171,9 +206,13 @@ class LRScheduler:
         if self._step_count == 1:
             self._check_order()
         self._step_count += 1
-        if epoch is not None:
-            self._warn_epoch()
-        self._update_lr(epoch)
+        try:
+            if epoch is not None:
+                self._warn_epoch()
+            self._update_lr(epoch)
+        except BaseException:
+            self._step_count -= 1
+            raise
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything but the optimizer, under torch's keys; lists and dicts are copied."""
@@ -184,10 +223,21 @@ class LRScheduler:
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over a state from `state_dict`, this library's or torch's; it is not changed."""
+        """Take over a state from `state_dict`, this library's or torch's; it is not changed.
+
+        A state that does not fit raises KeyError, TypeError or ValueError before anything changes.
+        """
+        self._check_state(state_dict)
         for key, value in state_dict.items():
             if key not in self._not_saved:
                 self.__dict__[key] = value.copy() if isinstance(value, (list, dict)) else value
+
+    def _check_state(self, state_dict: dict[str, Any]) -> None:
+        """Raise if the state does not fit, before anything of it is taken over."""
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(
+                f"{type(self).__name__}: a state is a dict, not a {type(state_dict).__name__}"
+            )
 
     def _options(self, group: int) -> dict[str, Any]:
         """Return the arguments of ``schedule`` for a group: attributes of the same names."""
@@ -224,7 +274,7 @@ class LRScheduler:
                 f"{type(self).__name__} has {len(lrs)} learning rates for {len(groups)} parameter "
                 "groups; it does not follow groups that are added after it was created"
             )
-        for group, lr in zip(groups, lrs, strict=True):
+        for group, lr in zip(groups, list(map(float, lrs)), strict=True):
             if type(group["lr"]) is float:
                 group["lr"] = lr
             else:
@@ -252,8 +302,8 @@ class LRScheduler:
         steps = steps_taken(self.optimizer)
         if steps is not None and steps == self._steps_at_start:
             warnings.warn(
-                "lr_scheduler.step() was called before optimizer.step(), so the first learning "
-                "rate of the schedule is skipped; call optimizer.step() first",
+                "Detected call of `lr_scheduler.step()` before `optimizer.step()`: the first "
+                "learning rate of the schedule is skipped; call optimizer.step() first",
                 UserWarning,
                 stacklevel=3,
             )

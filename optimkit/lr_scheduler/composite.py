@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from .base import LRScheduler, OptimizerLike, write_lr
+from .base import LRScheduler, OptimizerLike, restored_on_error, write_lr
 from .plateau import ReduceLROnPlateau
 
 
@@ -48,16 +48,29 @@ class _Composite(LRScheduler):
         return {**super().state_dict(), "_schedulers": [s.state_dict() for s in self._schedulers]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over a state from `state_dict`; it is not changed."""
+        """Take over a state from `state_dict`; it is not changed.
+
+        A state that does not fit raises KeyError, TypeError or ValueError before anything changes.
+        """
+        with restored_on_error(self):
+            super().load_state_dict(state_dict)
+            states = state_dict["_schedulers"]
+            for scheduler, state in zip(self._schedulers, states, strict=True):
+                scheduler.load_state_dict(state)
+
+    def _check_state(self, state_dict: dict[str, Any]) -> None:
+        super()._check_state(state_dict)
+        name = type(self).__name__
+        if "_schedulers" not in state_dict:
+            raise KeyError(f"{name}: the state has no '_schedulers'")
         states = state_dict["_schedulers"]
         if len(states) != len(self._schedulers):
             raise ValueError(
-                f"the state holds {len(states)} schedulers, this {type(self).__name__} "
-                f"{len(self._schedulers)}"
+                f"the state holds {len(states)} schedulers, this {name} {len(self._schedulers)}"
             )
-        super().load_state_dict(state_dict)
         for scheduler, state in zip(self._schedulers, states, strict=True):
-            scheduler.load_state_dict(state)
+            if isinstance(scheduler, LRScheduler):
+                scheduler._check_state(state)
 
 
 class SequentialLR(_Composite):
@@ -130,10 +143,11 @@ class SequentialLR(_Composite):
         step = self.last_epoch + 1
         index = bisect_right(self._milestones, step)
         scheduler = self._schedulers[index]
-        if index > 0 and self._milestones[index - 1] == step:
-            scheduler._begin_phase()
-        else:
-            scheduler.step()
+        with restored_on_error(self):
+            if index > 0 and self._milestones[index - 1] == step:
+                scheduler._begin_phase()
+            else:
+                scheduler.step()
         self.last_epoch = step
         self._last_lr = scheduler.get_last_lr()
 
@@ -185,9 +199,10 @@ class ChainedScheduler(_Composite):
         self._last_lr = [float(group["lr"]) for group in groups]
 
     def step(self) -> None:  # type: ignore[override]
-        """Take a step of each scheduler, in order."""
-        for scheduler in self._schedulers:
-            scheduler.step()
+        """Take a step of each scheduler, in order; if one raises, none has taken it."""
+        with restored_on_error(self):
+            for scheduler in self._schedulers:
+                scheduler.step()
         self._last_lr = [float(group["lr"]) for group in self.optimizer.param_groups]
 
     def _begin(self) -> None:

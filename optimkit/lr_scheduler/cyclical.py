@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from . import schedules
 from .base import LRScheduler, OptimizerLike, check_optimizer, per_group, write_lr
-from .schedulers import attributes_of
+from .schedulers import attributes_of, check_attributes
 
 
 class _MomentumCycle(LRScheduler):
@@ -31,6 +31,7 @@ class _MomentumCycle(LRScheduler):
                 group["base_momentum"], group["max_momentum"] = low, high
 
     def _write_momentum(self, group: dict[str, Any], momentum: float) -> None:
+        momentum = float(momentum)
         if self.use_beta1:
             group["betas"] = (momentum, *group["betas"][1:])
         else:
@@ -135,7 +136,7 @@ class CyclicLR(_MomentumCycle):
         """Return the learning rates of ``step``, one for each group, changing nothing."""
         height, scale = self._height(step)
         bounds = zip(self.base_lrs, self.max_lrs, strict=True)
-        return [base + (top - base) * height * scale for base, top in bounds]
+        return [float(base + (top - base) * height * scale) for base, top in bounds]
 
     def _height(self, step: int) -> tuple[float, float]:
         cycle, height = schedules.triangle(step, self.total_size, self.step_ratio)
@@ -161,11 +162,19 @@ class CyclicLR(_MomentumCycle):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over a state from `state_dict`; a callable object gets its attributes back."""
+        """Take over a state from `state_dict`; a callable object gets its attributes back.
+
+        A state that does not fit raises TypeError before anything changes.
+        """
         super().load_state_dict(state_dict)
         attributes = state_dict.get("_scale_fn_custom")
         if attributes is not None and self._scale_fn_custom is not None:
             self._scale_fn_custom.__dict__.update(attributes)
+
+    def _check_state(self, state_dict: dict[str, Any]) -> None:
+        super()._check_state(state_dict)
+        if self._scale_fn_custom is not None:
+            check_attributes(self._scale_fn_custom, state_dict.get("_scale_fn_custom"))
 
 
 class OneCycleLR(_MomentumCycle):
@@ -270,9 +279,9 @@ class OneCycleLR(_MomentumCycle):
             self._begin_momentum(base_momentums, max_momentums, last_epoch == -1)
         if last_epoch == -1:
             for group, top in zip(optimizer.param_groups, max_lrs, strict=True):
-                group["initial_lr"] = top / div_factor
+                group["initial_lr"] = float(top / div_factor)
                 group["max_lr"] = top
-                group["min_lr"] = group["initial_lr"] / final_div_factor
+                group["min_lr"] = float(group["initial_lr"] / final_div_factor)
         super().__init__(optimizer, last_epoch)
 
     @staticmethod

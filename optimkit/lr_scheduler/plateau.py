@@ -1,9 +1,15 @@
 """The scheduler that watches a metric instead of the step."""
 
 import math
-from typing import Any, ClassVar, Literal, SupportsFloat
+from typing import Any, ClassVar, Literal
 
-from .base import LRScheduler, OptimizerLike, check_optimizer, write_lr
+from .base import LRScheduler, OptimizerLike, check_optimizer, restored_on_error, write_lr
+
+
+def _number(metric: Any) -> float:
+    """Return a metric as a float; an array may have any number of axes of length 1."""
+    shape = getattr(metric, "shape", ())
+    return float(metric[(0,) * len(shape)] if shape and math.prod(shape) == 1 else metric)
 
 
 class ReduceLROnPlateau(LRScheduler):
@@ -101,7 +107,7 @@ class ReduceLROnPlateau(LRScheduler):
         """Whether a reduction is so recent that nothing is counted."""
         return self.cooldown_counter > 0
 
-    def step(self, metrics: SupportsFloat, epoch: int | None = None) -> None:  # type: ignore[override]
+    def step(self, metrics: Any, epoch: int | None = None) -> None:  # type: ignore[override]
         """Take note of a metric; call it after validation.
 
         Parameters
@@ -111,9 +117,13 @@ class ReduceLROnPlateau(LRScheduler):
         epoch : int, optional
             Deprecated, as in torch: the number of this step.
         """
-        current = float(metrics)
+        current = _number(metrics)
         if epoch is not None:
             self._warn_epoch()
+        with restored_on_error(self):
+            self._take_note(current, epoch)
+
+    def _take_note(self, current: float, epoch: int | None) -> None:
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         if self._is_better(current, self.best):
             self.best = current
@@ -153,7 +163,7 @@ class ReduceLROnPlateau(LRScheduler):
             self.min_lrs = [self.default_min_lr] * len(groups)
         for i, (group, min_lr) in enumerate(zip(groups, self.min_lrs, strict=True)):
             before = float(group["lr"])
-            after = max(before * self.factor, min_lr)
+            after = float(max(before * self.factor, min_lr))
             if before - after > self.eps:
                 write_lr(group, after)
                 if self.verbose:

@@ -3,7 +3,7 @@
 import math
 import types
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 from . import schedules
@@ -17,6 +17,17 @@ class _ChainableLR(LRScheduler):
 
     def _get_closed_form_lr(self) -> list[float]:
         return self.lr_at(self.last_epoch)
+
+
+def check_attributes(function: object, attributes: Any) -> None:
+    """Raise TypeError if a function cannot take over what one remembered."""
+    if attributes is None:
+        return
+    if not isinstance(attributes, Mapping) or not hasattr(function, "__dict__"):
+        raise TypeError(
+            f"the state of a function is a {type(attributes).__name__}, which a "
+            f"{type(function).__name__} cannot take over"
+        )
 
 
 def attributes_of(function: object) -> dict[str, Any] | None:
@@ -58,11 +69,27 @@ class _FunctionLR(LRScheduler):
         return {**super().state_dict(), "lr_lambdas": [attributes_of(f) for f in self.lr_lambdas]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over a state from `state_dict`; callable objects get their attributes back."""
+        """Take over a state from `state_dict`; callable objects get their attributes back.
+
+        A state that does not fit raises KeyError, TypeError or ValueError before anything changes.
+        """
         super().load_state_dict(state_dict)
         for function, attributes in zip(self.lr_lambdas, state_dict["lr_lambdas"], strict=True):
             if attributes is not None:
                 function.__dict__.update(attributes)
+
+    def _check_state(self, state_dict: dict[str, Any]) -> None:
+        super()._check_state(state_dict)
+        name = type(self).__name__
+        if "lr_lambdas" not in state_dict:
+            raise KeyError(f"{name}: the state has no 'lr_lambdas'")
+        saved = state_dict["lr_lambdas"]
+        if len(saved) != len(self.lr_lambdas):
+            raise ValueError(
+                f"the state holds {len(saved)} functions, this {name} {len(self.lr_lambdas)}"
+            )
+        for function, attributes in zip(self.lr_lambdas, saved, strict=True):
+            check_attributes(function, attributes)
 
 
 class LambdaLR(_FunctionLR):
