@@ -802,3 +802,33 @@ def test_the_number_of_threads_does_not_matter(name: str, threads: str) -> None:
             opt.step(grads=[v * np.float32(0.5) for v in x])
     expected = hashlib.sha256(b"".join(v.tobytes() for v in x)).hexdigest()
     assert output(process(script, OPTIMKIT_NUM_THREADS=threads)).strip() == expected
+
+
+@pytest.mark.usefixtures("numba")
+def test_a_root_divided_by_a_number_has_the_quotient_s_bits() -> None:
+    """Kernels multiply float32 roots by a float64 reciprocal; it must not show in a single bit."""
+
+    class Ratio(ok.Optimizer):
+        def __init__(self, params: Any, divisor: float) -> None:
+            super().__init__(params, dict(divisor=divisor))
+
+        @staticmethod
+        def update(
+            xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int
+        ) -> tuple[Any, dict[str, Any]]:
+            return xp.sqrt(grad) / hyper.divisor, {}
+
+    rng = np.random.default_rng(0)
+    numbers = rng.integers(0, 2**32, 50_000, dtype=np.uint32).view(np.float32)
+    numbers[:6] = [0.0, -0.0, np.inf, np.nan, 1e-45, 3e38]
+    divisors = [*(10.0 ** rng.uniform(-45, 38, 60)), 3.0, 49.0, -1.5, 0.0, 2.0**49, 2.0**51, 1e60]
+    for divisor in [*divisors, float("inf"), float("nan")]:
+        results = []
+        for engine in ("numba", "eager"):
+            param = np.zeros_like(numbers)
+            with ok.use_engine(engine):
+                Ratio([param], float(divisor)).step(grads=[numbers])
+            results.append(param)
+        np.testing.assert_array_equal(*results)
+        signs = [np.signbit(x[~np.isnan(x)]) for x in results]
+        np.testing.assert_array_equal(*signs)

@@ -895,7 +895,7 @@ BAD_GROUPS = [
     ("not a dict", [array(1.0)], TypeError, "list"),
     ("no params", {"lr": 1.0}, KeyError, "params"),
     ("a number", {"params": [3]}, TypeError, "parameter 1: .*int"),
-    ("the second of two", {"params": [array(1.0), array(1, dtype="int8")]}, TypeError, "parameter 2: .*int8"),
+    ("the second of two", {"params": [array(1.0), array(1, dtype="int8")]}, TypeError, "2: .*int8"),
     ("an option", {"params": [array(1.0)], "lr": -1.0}, ValueError, r"-1\.0"),
     ("nesterov", {"params": [array(1.0)], "nesterov": True, "momentum": 0}, ValueError, "ester"),
     ("names", {"params": {"w": array(1.0)}}, ValueError, "with/without names"),
