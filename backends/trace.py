@@ -64,13 +64,27 @@ class Traced(NamedTuple):
 
 
 class _Tape:
-    __slots__ = ("booleans", "count", "operations", "slots")
+    """The recording of one call. Tapes are used again, and so are their stand-ins."""
 
-    def __init__(self, inputs: int) -> None:
-        self.count = inputs  # of values so far
+    __slots__ = ("booleans", "operations", "slots", "spare", "values")
+
+    def __init__(self) -> None:
+        self.values: list[StandIn] = []
+        self.begin()
+
+    def begin(self) -> None:
         self.operations: list[tuple[Any, ...]] = []
         self.slots: list[float] = []
         self.booleans: set[int] = set()
+        self.spare = iter(self.values)
+
+    def value(self) -> StandIn:
+        """Return the stand-in for the next value."""
+        for x in self.spare:
+            return x
+        x = StandIn(self, len(self.values))
+        self.values.append(x)
+        return x
 
     def operand(self, x: Any) -> int:
         if type(x) is StandIn:
@@ -87,28 +101,36 @@ class _Tape:
                 if (x in self.booleans) is not logical:
                     raise NotTraceable("logic on numbers" if logical else "arithmetic on booleans")
         self.operations.append((name, *operands))
-        index = self.count
-        self.count = index + 1
+        result = self.value()
         if name in BOOLEAN:
-            self.booleans.add(index)
-        return StandIn(self, index)
+            self.booleans.add(result._index)
+        return result
+
+
+_tapes: list[_Tape] = []  # those not in use
 
 
 def _operator(name: str, reflected: bool = False) -> Callable[[Any, Any], StandIn]:
-    logical, boolean = name in LOGICAL, name in BOOLEAN
+    arithmetic = name not in BOOLEAN
 
     def operator(self: StandIn, other: Any) -> StandIn:
-        tape = self._tape
-        x, y = self._index, tape.operand(other)
-        if reflected:
-            x, y = y, x
-        if logical or boolean or tape.booleans:
-            return tape.record(name, x, y)
-        # the common case of `record`, without its checks: this is where tracing spends its time
-        tape.operations.append((name, x, y))
-        index = tape.count
-        tape.count = index + 1
-        return StandIn(tape, index)
+        tape, x = self._tape, self._index
+        kind = type(other)
+        if kind is StandIn:
+            y = other._index
+        elif kind in NUMBERS:
+            slots = tape.slots
+            slots.append(other)
+            y = -len(slots)
+        else:
+            raise NotTraceable(f"an operand of type {kind.__name__}")
+        operands = (name, y, x) if reflected else (name, x, y)
+        if arithmetic and not tape.booleans:  # what `record` does, where tracing spends its time
+            tape.operations.append(operands)
+            for result in tape.spare:
+                return result
+            return tape.value()
+        return tape.record(*operands)
 
     return operator
 
@@ -275,9 +297,24 @@ def trace(
         If the rule is not elementwise.
     """
     inputs = ("param", "grad", *arrays)
-    tape = _Tape(len(inputs))
-    param, grad, *rest = [StandIn(tape, i) for i in range(len(inputs))]
-    state = {**scalars, **dict(zip(arrays, rest, strict=True))}
+    tape = _tapes.pop() if _tapes else _Tape()
+    tape.begin()
+    try:
+        return _record(tape, inputs, update, scalars, hyper, step)
+    finally:
+        _tapes.append(tape)
+
+
+def _record(
+    tape: _Tape,
+    inputs: tuple[str, ...],
+    update: Callable[..., Any],
+    scalars: Mapping[str, Any],
+    hyper: Any,
+    step: int,
+) -> Traced:
+    param, grad, *rest = [tape.value() for _ in inputs]
+    state = {**scalars, **dict(zip(inputs[2:], rest, strict=True))}
     new_param, new_state = checked(update(NAMESPACE, param, grad, state, hyper, step))
     outputs, numbers = [], {}
     for name, value in (("param", new_param), *new_state.items()):
