@@ -48,11 +48,12 @@ class TorchAdapter(Adapter):
             raise ValueError("its elements overlap (an expanded tensor?); clone it")
 
     def signature(self, x: Any) -> Hashable:
-        return x.__class__, x.dtype, x.shape, x.stride(), x.device, x.is_neg(), x.is_conj()
+        return self.signatures([x])[0]
 
     def signatures(self, arrays: Sequence[Any]) -> list[Hashable]:
+        lazy = len(arrays) > 0 and arrays[0].dtype in REAL  # only complex tensors are conjugated
         return [
-            (x.__class__, x.dtype, x.shape, x.stride(), x.device, x.is_neg(), x.is_conj())
+            (x.__class__, x.dtype, x.shape, x.stride(), x.device, x.is_neg(), lazy and x.is_conj())
             for x in arrays
         ]
 
