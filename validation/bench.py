@@ -46,6 +46,7 @@ FUSED_IN_TORCH = ("SGD", "Adam", "AdamW", "Adagrad")
 USUAL = ("Adam", "AdamW", "SGD", "costs")
 TORCH = {"for-loop": {"foreach": False}, "foreach": {"foreach": True}}
 THREADS = 2
+REST = 0.03  # seconds before a turn, in which the threads of the one before stop spinning
 TURN = 2e-3  # seconds of steps that a candidate runs before the next has its turn
 
 Step = Callable[[], Any]
@@ -115,6 +116,7 @@ def measure(steps: dict[str, Step], rounds: int) -> dict[str, float]:
     times: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(rounds):
         for name, step in steps.items():
+            time.sleep(REST)
             step()  # the candidate before has left its own arrays in the caches
             start = time.perf_counter()
             for _ in range(repeats[name]):
