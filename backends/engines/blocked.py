@@ -182,7 +182,8 @@ class BlockedEngine(Engine):
             fresh = {name: [np.empty_like(x) for x in columns[0]] for name in program.new_state}
             flats = [[flat(x) for x in column] for column in (*columns, *fresh.values())]
             work = list(_blocks(flats, _block_size(bucket.dtype)))
-            if sum(layout.size for layout in bucket.layouts) < PARALLEL:
+            size = sum(layout.size for layout in bucket.layouts)
+            if size < max(PARALLEL, OVERHEAD * len(work)):  # many small blocks: Python is the limit
                 _run_blocks(steps, bucket.dtype, slots, work)
             else:
                 bounds = shares([stop - start for _, start, stop in work], OVERHEAD)
