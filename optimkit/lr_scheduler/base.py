@@ -48,32 +48,43 @@ def members(scheduler: Any) -> list[Any]:
     return [scheduler, *(member for each in inner for member in members(each))]
 
 
+def snapshot(scheduler: Any, family: list[Any] | None = None) -> Any:
+    """Return what a scheduler, all in it (its `family`) and the groups hold, for `put_back`."""
+    attributes = [(vars(member), vars(member).copy()) for member in family or members(scheduler)]
+    groups = [
+        (group, group.copy(), _content(group["lr"])) for group in scheduler.optimizer.param_groups
+    ]
+    return attributes, groups
+
+
+def put_back(taken: Any) -> None:
+    """Give everything back what it held at a `snapshot`."""
+    attributes, groups = taken
+    for now, before in attributes:
+        now.clear()
+        now.update(before)
+    for group, entries, rate in groups:
+        group.update(entries)
+        if rate is not None:
+            group["lr"].fill_(rate)
+
+
 @contextmanager
 def restored_on_error(scheduler: Any) -> Iterator[None]:
     """Give a scheduler, all in it, and the groups back what they held if the block raises."""
-    attributes = [(vars(member), vars(member).copy()) for member in members(scheduler)]
-    groups = [
-        (group, [(key, value, _content(value)) for key, value in group.items()])
-        for group in scheduler.optimizer.param_groups
-    ]
+    taken = snapshot(scheduler)
     try:
         yield
     except BaseException:
-        for now, before in attributes:
-            now.clear()
-            now.update(before)
-        for group, entries in groups:
-            for key, value, content in entries:
-                if group.get(key) is not value:
-                    group[key] = value
-                if content is not None:
-                    value.fill_(content)
+        put_back(taken)
         raise
 
 
 def _content(value: Any) -> float | None:
     """Return the number that a tensor holds, which a step fills in place."""
-    return float(value) if hasattr(value, "fill_") and value.ndim == 0 else None
+    if type(value) is float or not hasattr(value, "fill_"):
+        return None
+    return float(value) if value.ndim == 0 else None
 
 
 @cache
@@ -274,12 +285,13 @@ class LRScheduler:
                 f"{type(self).__name__} has {len(lrs)} learning rates for {len(groups)} parameter "
                 "groups; it does not follow groups that are added after it was created"
             )
-        for group, lr in zip(groups, list(map(float, lrs)), strict=True):
+        self._last_lr = rates = list(map(float, lrs))
+        for i, group in enumerate(groups):
             if type(group["lr"]) is float:
-                group["lr"] = lr
-            else:
-                write_lr(group, lr)
-        self._last_lr = [float(group["lr"]) for group in groups]
+                group["lr"] = rates[i]
+            else:  # a tensor rounds
+                write_lr(group, rates[i])
+                rates[i] = float(group["lr"])
 
     def _initial_step(self) -> None:
         self._step_count = 0

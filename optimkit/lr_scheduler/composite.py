@@ -4,14 +4,22 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from .base import LRScheduler, OptimizerLike, restored_on_error, write_lr
+from .base import (
+    LRScheduler,
+    OptimizerLike,
+    members,
+    put_back,
+    restored_on_error,
+    snapshot,
+    write_lr,
+)
 from .plateau import ReduceLROnPlateau
 
 
 class _Composite(LRScheduler):
     """Holds schedulers of one optimizer, and saves and loads them with itself."""
 
-    _not_saved: ClassVar[frozenset[str]] = LRScheduler._not_saved | {"_schedulers"}
+    _not_saved: ClassVar[frozenset[str]] = LRScheduler._not_saved | {"_schedulers", "_family"}
     _schedulers: Sequence[LRScheduler]
 
     def _adopt(
@@ -143,11 +151,11 @@ class SequentialLR(_Composite):
         step = self.last_epoch + 1
         index = bisect_right(self._milestones, step)
         scheduler = self._schedulers[index]
-        with restored_on_error(self):
-            if index > 0 and self._milestones[index - 1] == step:
+        if index > 0 and self._milestones[index - 1] == step:
+            with restored_on_error(self):
                 scheduler._begin_phase()
-            else:
-                scheduler.step()
+        else:
+            scheduler.step()
         self.last_epoch = step
         self._last_lr = scheduler.get_last_lr()
 
@@ -196,13 +204,18 @@ class ChainedScheduler(_Composite):
         self, schedulers: Sequence[LRScheduler], optimizer: OptimizerLike | None = None
     ) -> None:
         groups = self._adopt(schedulers, optimizer).param_groups
+        self._family = members(self)
         self._last_lr = [float(group["lr"]) for group in groups]
 
     def step(self) -> None:  # type: ignore[override]
         """Take a step of each scheduler, in order; if one raises, none has taken it."""
-        with restored_on_error(self):
+        taken = snapshot(self, self._family)
+        try:
             for scheduler in self._schedulers:
                 scheduler.step()
+        except BaseException:
+            put_back(taken)
+            raise
         self._last_lr = [float(group["lr"]) for group in self.optimizer.param_groups]
 
     def _begin(self) -> None:

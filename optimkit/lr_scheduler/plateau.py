@@ -3,7 +3,7 @@
 import math
 from typing import Any, ClassVar, Literal
 
-from .base import LRScheduler, OptimizerLike, check_optimizer, restored_on_error, write_lr
+from .base import LRScheduler, OptimizerLike, check_optimizer, write_lr
 
 
 def _number(metric: Any) -> float:
@@ -120,23 +120,17 @@ class ReduceLROnPlateau(LRScheduler):
         current = _number(metrics)
         if epoch is not None:
             self._warn_epoch()
-        with restored_on_error(self):
-            self._take_note(current, epoch)
-
-    def _take_note(self, current: float, epoch: int | None) -> None:
-        self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
-        if self._is_better(current, self.best):
+        step = self.last_epoch + 1 if epoch is None else epoch
+        better = self._is_better(current, self.best)
+        cooling = self.in_cooldown
+        bad_epochs = 0 if better or cooling else self.num_bad_epochs + 1
+        cooldown = self.cooldown_counter - cooling
+        if bad_epochs > self.patience:
+            self._reduce_lr(step)  # before anything else changes, for it may raise
+            bad_epochs, cooldown = 0, self.cooldown
+        self.last_epoch, self.num_bad_epochs, self.cooldown_counter = step, bad_epochs, cooldown
+        if better:
             self.best = current
-            self.num_bad_epochs = 0
-        else:
-            self.num_bad_epochs += 1
-        if self.in_cooldown:
-            self.cooldown_counter -= 1
-            self.num_bad_epochs = 0
-        if self.num_bad_epochs > self.patience:
-            self._reduce_lr()
-            self.cooldown_counter = self.cooldown
-            self.num_bad_epochs = 0
         self._last_lr = [float(group["lr"]) for group in self.optimizer.param_groups]
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -152,7 +146,7 @@ class ReduceLROnPlateau(LRScheduler):
             bound = best + sign * self.threshold
         return metric < bound if self.mode == "min" else metric > bound
 
-    def _reduce_lr(self) -> None:
+    def _reduce_lr(self, step: int) -> None:
         groups = self.optimizer.param_groups
         if len(groups) != len(self.min_lrs):
             if self.default_min_lr is None:
@@ -168,6 +162,6 @@ class ReduceLROnPlateau(LRScheduler):
                 write_lr(group, after)
                 if self.verbose:
                     print(
-                        f"step {self.last_epoch}: learning rate of group {i} reduced "
+                        f"step {step}: learning rate of group {i} reduced "
                         f"from {before:g} to {after:g}"
                     )
