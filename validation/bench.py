@@ -140,7 +140,7 @@ class Bound:
 
 
 FUSED_BOUNDS = dict(zip(WORKLOADS, (0.35, 0.5, 0.85, 0.8, 1.1), strict=True))
-BLOCKED_BOUNDS = {"1 x 1M": 0.6, "1 x 10M": 0.6}
+BLOCKED_BOUNDS = {"1 x 1M": 0.6, "mix, 10M": 0.6, "1 x 10M": 0.6}
 
 
 @dataclass
