@@ -82,8 +82,8 @@ class Bucket:
         self.scalars = {k: v for k, v in first.items() if k != "step" and not is_array(v)}
         self.step: int = first.get("step", 0) + 1
         self._columns = {name: [state[name] for state in states] for name in self.names}
-        self._places = {name: adapter.places(x) for name, x in self._columns.items()}
-        self._keys = len(first)
+        self._held = [(itemgetter(k), x, adapter.places(x)) for k, x in self._columns.items()]
+        self._keys, self._counted = {len(first)}, "step" in first
         self.layouts: list[Layout] = [adapter.layout(x) for x in arrays]
         self.dtype, self.device = self.layouts[0].dtype, self.layouts[0].device
         self._fingerprints = adapter.fingerprints(arrays)
@@ -148,19 +148,20 @@ class Bucket:
                 and all(map(is_, arrays, self.arrays))
                 and adapter.signatures(grads) == self._grad_signatures
                 and adapter.fingerprints(arrays) == self._fingerprints
-                and set(map(len, states)) == {self._keys}
-                and all(
-                    all(map(is_, map(itemgetter(name), states), column))
-                    and adapter.places(column) == self._places[name]
-                    for name, column in self._columns.items()
-                )
+                and set(map(len, states)) == self._keys
             ):
                 return False
-            scalars = {name: _common(states, name) for name in self.scalars}
-            step = _common(states, "step") + 1 if "step" in states[0] else self.step
+            for value, column, places in self._held:
+                if not all(map(is_, map(value, states), column)):
+                    return False
+                if adapter.places(column) != places:
+                    return False
+            if self.scalars:
+                self.scalars = {name: _common(states, name) for name in self.scalars}
+            if self._counted:
+                self.step = _common(states, "step") + 1
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError):
             return False  # something of another kind, which the checks of a new bucket will name
-        self.scalars, self.step = scalars, step
         self._take(grads)
         return True
 

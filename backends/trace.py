@@ -258,12 +258,15 @@ NAMESPACE = _Namespace()
 
 def checked(result: Any) -> tuple[Any, Mapping[str, Any]]:
     """Return what a rule returned, or raise the error that says what is wrong with it."""
-    if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping)):
+    if type(result) is tuple and len(result) == 2 and type(result[1]) is dict:
+        pass  # as it should be: what else would do takes longer to tell
+    elif not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping)):
         raise TypeError(
             f"update must return (param, dict of new state), not a {type(result).__name__}"
             + (f" of {len(result)}" if isinstance(result, tuple) else "")
         )
-    if taken := RESERVED & result[1].keys():
+    if not RESERVED.isdisjoint(result[1]):
+        taken = RESERVED & result[1].keys()
         raise ValueError(
             f"state may not be called {sorted(taken)}: the rule gets what is called that beside "
             "its state"
@@ -313,8 +316,8 @@ def _record(
     hyper: Any,
     step: int,
 ) -> Traced:
-    param, grad, *rest = [tape.value() for _ in inputs]
-    state = {**scalars, **dict(zip(inputs[2:], rest, strict=True))}
+    arrays = {name: tape.value() for name in inputs}
+    param, grad, state = arrays.pop("param"), arrays.pop("grad"), {**arrays, **scalars}
     new_param, new_state = checked(update(NAMESPACE, param, grad, state, hyper, step))
     outputs, numbers = [], {}
     for name, value in (("param", new_param), *new_state.items()):

@@ -12,7 +12,7 @@ from optimkit.backends.bucket import check_gradient, is_array
 from optimkit.backends.rows import check_entries, spread
 from optimkit.groups import hyper_of
 from optimkit.optimizer import Optimizer
-from optimkit.parameter import array_of, gradient_of
+from optimkit.parameter import array_of, gradients_of
 
 Evaluate = Callable[[Any], tuple[float, Any]]
 
@@ -96,7 +96,7 @@ class ClosureOptimizer(Optimizer):
         def evaluate(x: Any) -> tuple[float, Any]:
             put(x)
             loss, given = self._evaluate(closure, grads)
-            found = list(map(gradient_of, params)) if given is None else self._gradients(given)[0]
+            found = gradients_of(params) if given is None else self._gradients(given)[0]
             losses.append(loss)
             number = loss.item() if hasattr(loss, "item") else loss
             return float(number), flatten([gradient(i, grad) for i, grad in enumerate(found)])

@@ -20,7 +20,7 @@ from optimkit.backends.trace import RESERVED
 from optimkit.groups import Group, Hyper, as_groups, check_distinct, hyper_of, named
 from optimkit.hooks import Hook, Hooks, RemovableHandle
 from optimkit.options import Limit, check_limits
-from optimkit.parameter import array_of, gradient_of
+from optimkit.parameter import array_of, gradients_of
 from optimkit.plan import Plan
 from optimkit.state import State
 
@@ -313,7 +313,7 @@ class Optimizer:
     def _gradients(self, grads: Any) -> list[list[Any]]:
         """Return the gradient of every parameter, or None, group by group."""
         if grads is None:
-            return [list(map(gradient_of, group["params"])) for group in self.param_groups]
+            return [gradients_of(group["params"]) for group in self.param_groups]
         if type(grads) is not list:
             if isinstance(grads, Mapping):
                 grads = self._by_name(grads)
@@ -486,14 +486,16 @@ class Optimizer:
 
     def _register(self) -> None:
         """Let `state` know the parameters that have got a state by now."""
+        known = self.state.version
         for plan in self._plans.values():
             if plan.strangers:
                 for param, state in plan.strangers:
                     if state:
                         self.state[param] = state
                 plan.strangers = [pair for pair in plan.strangers if not pair[1]]
-        for plan in self._plans.values():
-            plan.version = self.state.version
+        if self.state.version != known:
+            for plan in self._plans.values():
+                plan.version = self.state.version
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters that keep one.

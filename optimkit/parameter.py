@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -61,12 +62,12 @@ def array_of(param: Any) -> Any:
     return param.data if isinstance(param, Parameter) else param
 
 
-def gradient_of(param: Any) -> Any:
-    """Return the gradient that a parameter keeps."""
+def gradients_of(params: Sequence[Any]) -> list[Any]:
+    """Return the gradients that parameters keep."""
     try:
-        return param.grad
+        return [param.grad for param in params]
     except AttributeError:
+        kind = next(type(param).__name__ for param in params if not hasattr(param, "grad"))
         raise TypeError(
-            f"a {type(param).__name__} has no .grad: give step(grads=[...]), "
-            "or wrap it in optimkit.Parameter"
+            f"a {kind} has no .grad: give step(grads=[...]), or wrap it in optimkit.Parameter"
         ) from None

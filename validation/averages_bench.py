@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-import optimkit as ok
 from optimkit import clip, swa_utils
-from optimkit.validation.bench import WORKLOADS, Bound, Step, Table, _arrays, _tensors, measure
+from optimkit.validation.bench import (
+    WORKLOADS,
+    Bound,
+    Step,
+    Table,
+    _arrays,
+    _tensors,
+    measure,
+    on_engine,
+)
 
 DECAY = 0.999
 EMA_BOUNDS = {"mix, 10M": 0.6, "1 x 10M": 0.6}
 NO_LIMIT = 1e9  # far above the norm, so that no round shrinks the gradients to nothing
-
-
-def _on(engine: str, step: Step) -> Step:
-    def run() -> None:
-        with ok.use_engine(engine):
-            step()
-
-    return run
 
 
 def _ema_candidates(sizes: list[int], engines: list[str]) -> dict[str, Step]:
@@ -31,9 +31,9 @@ def _ema_candidates(sizes: list[int], engines: list[str]) -> dict[str, Step]:
         averages = library.AveragedModel(model, multi_avg_fn=library.get_ema_multi_avg_fn(DECAY))
         return lambda: averages.update_parameters(model)
 
-    steps = {name: _on(name, average(swa_utils, _arrays(sizes, 1))) for name in engines}
+    steps = {name: on_engine(name, average(swa_utils, _arrays(sizes, 1))) for name in engines}
     model = torch.nn.ParameterList(_tensors(sizes))
-    steps[f"{engines[0]}, torch module"] = _on(engines[0], average(swa_utils, model))
+    steps[f"{engines[0]}, torch module"] = on_engine(engines[0], average(swa_utils, model))
     steps["torch AveragedModel"] = average(theirs, model)
     averages, current = _tensors(sizes), _tensors(sizes)
     update = theirs.get_ema_multi_avg_fn(DECAY)
@@ -47,11 +47,11 @@ def _clip_candidates(sizes: list[int], engines: list[str]) -> dict[str, Step]:
 
     def arrays(engine: str) -> Step:
         grads = _arrays(sizes, 1e-2)
-        return _on(engine, lambda: clip.clip_grad_norm_(grads, NO_LIMIT))
+        return on_engine(engine, lambda: clip.clip_grad_norm_(grads, NO_LIMIT))
 
     steps = {name: arrays(name) for name in engines}
     ours, theirs = _tensors(sizes), _tensors(sizes)
-    steps[f"{engines[0]}, torch tensors"] = _on(
+    steps[f"{engines[0]}, torch tensors"] = on_engine(
         engines[0], lambda: clip.clip_grad_norm_(ours, NO_LIMIT)
     )
     steps["torch foreach"] = lambda: torch.nn.utils.clip_grad_norm_(theirs, NO_LIMIT)

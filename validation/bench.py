@@ -57,17 +57,25 @@ def _arrays(sizes: list[int], scale: float) -> list[np.ndarray[Any, Any]]:
     return [(scale * random.standard_normal(n)).astype(np.float32) for n in sizes]
 
 
+def on_engine(engine: str, step: Step) -> Step:
+    """The step on that engine; nothing has to be said for the one that runs by itself."""
+    if engine == ok.available_engines()[0]:
+        return step
+
+    def run() -> None:
+        with ok.use_engine(engine):
+            step()
+
+    return run
+
+
 def _ours(name: str, options: dict[str, Any], sizes: list[int], engine: str) -> Step:
     optimizer = getattr(ok, name)(_arrays(sizes, 1), **options)
     # A model makes new arrays at each step: two sets take turns, so that none is recognized.
     grads = _arrays(sizes, 1e-2)
     turns = cycle([grads, [grad[:] for grad in grads]])
 
-    def step() -> None:
-        with ok.use_engine(engine):
-            optimizer.step(grads=next(turns))
-
-    return step
+    return on_engine(engine, lambda: optimizer.step(grads=next(turns)))
 
 
 def _tensors(sizes: list[int]) -> list[Any]:
@@ -89,12 +97,7 @@ def _candidates(
 
         best = engines[0]
         adapted = getattr(ok, name)(_tensors(sizes), **options)
-
-        def step_tensors() -> None:
-            with ok.use_engine(best):
-                adapted.step()
-
-        steps[f"{best}, tensors"] = step_tensors
+        steps[f"{best}, tensors"] = on_engine(best, adapted.step)
         peers = dict(TORCH)
         if name in FUSED_IN_TORCH:
             peers["fused"] = {"fused": True}

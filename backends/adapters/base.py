@@ -39,13 +39,16 @@ class Adapter(ABC):
     def signature(self, x: Any) -> Hashable:
         """Everything that must be the same for two arrays to be walked through side by side."""
 
-    def signatures(self, arrays: Sequence[Any]) -> list[Hashable]:
-        signature = self.signature
-        return [signature(x) for x in arrays]
+    def signatures(self, arrays: Sequence[Any]) -> Any:
+        """The signatures of many arrays, in a form that is good for ``==`` alone."""
+        return list(map(self.signature, arrays))
 
-    def fingerprints(self, arrays: Sequence[Any]) -> list[Hashable]:
-        """What tells, of the same objects one step later, whether their memory is what it was."""
-        return list(zip(self.addresses(arrays), self.signatures(arrays), strict=True))
+    def fingerprints(self, arrays: Sequence[Any]) -> Any:
+        """What tells, of the same objects one step later, whether their memory is what it was.
+
+        Also for ``==`` alone.
+        """
+        return self.addresses(arrays), self.signatures(arrays)
 
     def places(self, arrays: Sequence[Any]) -> list[int]:
         """Addresses of arrays whose memory may move while they stay the same objects."""

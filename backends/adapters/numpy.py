@@ -49,10 +49,10 @@ class NumPyAdapter(Adapter):
     def signature(self, x: Any) -> Hashable:
         return x.__class__, x.dtype, x.shape, x.strides
 
-    def signatures(self, arrays: Sequence[Any]) -> list[Hashable]:
+    def signatures(self, arrays: Sequence[Any]) -> Any:
         return [(x.__class__, x.dtype, x.shape, x.strides) for x in arrays]
 
-    def fingerprints(self, arrays: Sequence[Any]) -> list[Hashable]:
+    def fingerprints(self, arrays: Sequence[Any]) -> Any:
         # NumPy does not move the memory of an array in use, but it may be closed to writing.
         return [(x.flags.writeable, x.dtype, x.shape, x.strides) for x in arrays]
 

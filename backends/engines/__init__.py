@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from importlib import import_module
+from operator import is_
 from typing import Any
 
 from optimkit.backends.bucket import Bucket
 from optimkit.backends.engines.base import Engine, Job
-from optimkit.backends.trace import NotTraceable, trace
+from optimkit.backends.trace import NotTraceable, Traced, trace
 
 __all__ = ["available_engines", "forced_engine", "prepare", "use_engine"]
 
@@ -59,7 +60,8 @@ def use_engine(name: str) -> Iterator[None]:
     """Use one engine for every step inside the context, wherever it can run the parameter.
 
     What it cannot run, such as an array with gaps in memory or a rule that is not elementwise, goes
-    to the eager engine. The environment variable ``OPTIMKIT_ENGINE`` does the same for a process.
+    to the eager engine. The environment variable ``OPTIMKIT_ENGINE`` does the same for a process;
+    an optimizer reads it at its first step.
 
     Parameters
     ----------
@@ -90,10 +92,24 @@ def use_engine(name: str) -> Iterator[None]:
 
 def forced_engine() -> str | None:
     """Return the engine that `use_engine` or ``OPTIMKIT_ENGINE`` asks for."""
-    name = _override.get()
-    if name is None and (setting := os.environ.get("OPTIMKIT_ENGINE")):
-        name = _check(setting, "OPTIMKIT_ENGINE")
-    return name
+    return _override.get() or _setting()
+
+
+def _setting() -> str | None:
+    name = os.environ.get("OPTIMKIT_ENGINE")
+    return _check(name, "OPTIMKIT_ENGINE") if name else None
+
+
+def _traced(bucket: Bucket, update: Callable[..., Any], hyper: Any) -> Traced:
+    """Trace the rule, unless what it is called with is what it was called with before."""
+    called = update, hyper, bucket.step
+    known = bucket.cache.get("traced")
+    if known is not None and all(map(is_, called, known[0])) and not bucket.scalars:
+        traced: Traced = known[1]
+        return traced
+    traced = trace(update, bucket.names, bucket.scalars, hyper, bucket.step)
+    bucket.cache["traced"] = called, traced
+    return traced
 
 
 def prepare(
@@ -111,12 +127,16 @@ def prepare(
     RuntimeError
         If `fused` is True and no fused engine can run it.
     """
-    forced = forced_engine()
+    cache, forced = bucket.cache, _override.get()
+    if forced is None:
+        if "setting" not in cache:
+            cache["setting"] = _setting()
+        forced = cache["setting"]
     names = FUSED if forced is None else (forced,)
     objections = []
     if fused is not False and names != ("eager",):
         try:
-            traced = trace(update, bucket.names, bucket.scalars, hyper, bucket.step)
+            traced = _traced(bucket, update, hyper)
         except NotTraceable as reason:
             objections.append(f"the rule is not elementwise ({reason})")
         else:
