@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from optimkit.validation.inputs import SETTINGS, Setting
 
 
@@ -25,7 +27,8 @@ class Case:
     setting : str
         The circumstances, a key of `inputs.SETTINGS`.
     tolerance : float
-        Largest allowed ``|difference| / max(|value|, lr)``. 0 asks for equal bits.
+        Largest allowed ``|difference| / max(|value|, lr)``, from 1 on in machine epsilons of the
+        dtype. 0 asks for equal bits.
     reason : str
         Why there has to be a tolerance.
     zeros : str
@@ -52,6 +55,17 @@ class Case:
     def name(self) -> str:
         """What tables and recordings call it."""
         return f"{self.optimizer}: {self.exercises}"
+
+    def bound(self, dtype: str) -> float:
+        """Return the tolerance for a dtype."""
+        epsilon = float(np.finfo(dtype).eps) if self.tolerance >= 1 else 1.0
+        return self.tolerance * epsilon
+
+    @property
+    def allowed(self) -> str:
+        """The tolerance in words."""
+        unit = " machine epsilons" if self.tolerance >= 1 else ""
+        return f"{self.tolerance:g}{unit}"
 
     @property
     def circumstances(self) -> Setting:
@@ -81,7 +95,7 @@ MUON = replace(
 ADAFACTOR = replace(
     PLAIN,
     setting="tensors",
-    tolerance=1e-5,
+    tolerance=64,
     reason="sums in another order, roots taken before the product instead of after",
 )
 ROWS = replace(PLAIN, setting="rows of a table")

@@ -57,7 +57,7 @@ def check(case: Case, dtype: str, way: Way, recording: Recording, steps: tuple[i
         return Check(case, dtype, way, Difference(), False, f"{type(error).__name__}: {error}")
     found = parity.compare(own, reference, learning_rate(case), signed_zeros=not case.zeros)
     held = found.values > 0 and (
-        found.relative <= case.tolerance if case.tolerance else found.unequal == 0
+        found.relative <= case.bound(dtype) if case.tolerance else found.unequal == 0
     )
     return Check(case, dtype, way, found, held, "" if held else found.first or "nothing compared")
 

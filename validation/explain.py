@@ -931,14 +931,12 @@ def parity_lines(name: str) -> list[str]:
     bits = "all" if len(exact) == len(cases) else f"{len(exact)} of them"
     equal = f", {bits} to equal bits" if exact else ""
     lines = [f"{len(cases)} configurations ({', '.join(dtypes)}){equal}: optimkit validate."]
-    loose: dict[tuple[float, str], int] = {}
+    loose: dict[tuple[str, str], int] = {}
     for case in cases:
         if case.tolerance:
-            key = case.tolerance, case.reason
+            key = case.allowed, case.reason
             loose[key] = loose.get(key, 0) + 1
-    lines += [
-        f"{n} within {bound:g} ({reason.rstrip('.')})." for (bound, reason), n in loose.items()
-    ]
+    lines += [f"{n} within {bound} ({reason.rstrip('.')})." for (bound, reason), n in loose.items()]
     if not all(case.peer for case in cases):
         lines.append("torch has no such optimizer; the engines are compared with one another.")
     return lines

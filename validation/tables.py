@@ -110,8 +110,8 @@ def _optimizers(found: Findings) -> Table:
         dtypes = " ".join(SHORT[d] for d in own.dtypes)
         about = [name, str(own.configurations), dtypes, f"{own.steps:,}", f"{own.values:,}"]
         rows.append(about + own.cells())
-        bars = {(c.case.tolerance, c.case.reason) for c in checks if c.case.tolerance}
-        notes += [f"{name}: |Δ| up to {bar:.0e} allowed: {why}." for bar, why in sorted(bars)]
+        bars = {(c.case.allowed, c.case.reason) for c in checks if c.case.tolerance}
+        notes += [f"{name}: |Δ| up to {bar} allowed: {why}." for bar, why in sorted(bars)]
     zeros = sorted({c.case.zeros for c in found.checks if c.case.zeros})
     notes += [f"Zeros may differ in sign in some cases: {why}." for why in zeros]
     columns = ["Optimizer", "Cases", "Dtypes", "Steps", "Values", "Bits equal", "ULP"]
@@ -234,7 +234,7 @@ def as_json(found: Findings) -> dict[str, Any]:
             "dtype": check.dtype,
             "engine": check.way.engine,
             "arrays": check.way.library,
-            "tolerance": check.case.tolerance,
+            "tolerance": check.case.bound(check.dtype),
             **vars(check.difference),
             "ulp": min(check.difference.ulp, 1e308),
             "relative": min(check.difference.relative, 1e308),

@@ -161,7 +161,8 @@ class Adafactor(Optimizer):
             direction, new = factored(xp, grad, state, share, eps1)
         # θ = θ - α U / max(1, RMS(U) / d)
         direction *= -alpha / max(1.0, mean_square(xp, direction) ** 0.5 / hyper.d)
-        return param + direction, new
+        param += direction
+        return param, new
 
 
 def factored(
@@ -177,7 +178,8 @@ def factored(
     mean = xp.maximum(xp.mean(row, axis=-2, keepdims=True), eps1)
     root, other = xp.sqrt(row / mean), xp.sqrt(column)
     if float(xp.min(root)) * float(xp.min(other)) >= eps1:
-        direction = grad / root / other
+        direction = grad / root
+        direction /= other
     else:
         direction = grad / xp.maximum(root * other, eps1)
     return direction, {"row_var": row, "col_var": column}
