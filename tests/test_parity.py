@@ -166,3 +166,13 @@ def test_torch_in_its_own_setting_refuses_fused_arithmetic():
     )
     assert result.returncode != 0
     assert "ATEN_CPU_CAPABILITY=default" in result.stderr
+
+
+@pytest.mark.parametrize("case", cases_of("Adafactor"), ids=lambda case: case.exercises)
+def test_adafactor_stays_within_a_millionth_of_each_tensor(case):
+    own = parity.trajectory(case, "float32", WAYS[0], (1000,))[1000]
+    reference = load(FOLDER / "Adafactor.npz").find(case, "float32")[1000]
+    assert own.keys() == reference.keys()
+    for name, value in reference.items():
+        difference = np.abs(np.float64(own[name]) - value).max()
+        assert difference <= 1e-6 * np.abs(value).max(), name

@@ -19,9 +19,7 @@ from optimkit.backends.sparse import Entries, RowSparse, entries_of_rows
 NUMPY_DTYPES = (torch.float32, torch.float64, torch.float16)
 REAL = {torch.complex64: torch.float32, torch.complex128: torch.float64}
 
-_shape = attrgetter("shape")
-_READ = (type, attrgetter("dtype"), attrgetter("device"), _shape, Tensor.stride, Tensor.is_neg)
-_READ_COMPLEX = (*_READ, Tensor.is_conj)
+_dtype, _device, _is_cpu, _shape = map(attrgetter, ("dtype", "device", "is_cpu", "shape"))
 
 
 @cache
@@ -57,14 +55,22 @@ class TorchAdapter(Adapter):
         return type(x), x.dtype, x.device, x.shape, x.stride(), x.is_neg(), x.is_conj()
 
     def signatures(self, arrays: Sequence[Any]) -> Any:
-        # What is read of every tensor at every step sets the pace where tensors are small: in
-        # columns, which costs a tenth less than in rows, and only complex tensors are conjugated.
-        lazy = len(arrays) > 0 and arrays[0].dtype in REAL
-        return [list(map(read, arrays)) for read in (_READ_COMPLEX if lazy else _READ)]
+        # What is read of every tensor at every step sets the pace where tensors are small. So it is
+        # read in columns, and only what is needed: no conjugation but of complex numbers.
+        complex_ = len(arrays) > 0 and arrays[0].dtype in REAL
+        on_cpu = len(arrays) > 0 and arrays[0].is_cpu
+        reads = (
+            type,
+            _dtype,
+            _is_cpu if on_cpu else _device,
+            Tensor.is_neg,
+            *((Tensor.is_conj,) if complex_ else ()),
+        )
+        return [list(map(read, arrays)) for read in reads], _geometry(arrays)
 
     def fingerprints(self, arrays: Sequence[Any]) -> Any:
         # `p.data = ...` moves memory, but never to the same address with another dtype or device.
-        return [list(map(read, arrays)) for read in (Tensor.data_ptr, _shape, Tensor.stride)]
+        return list(map(Tensor.data_ptr, arrays)), _geometry(arrays)
 
     def layout(self, x: Any) -> Layout:
         dtype = REAL.get(x.dtype, x.dtype)
@@ -206,6 +212,13 @@ def _has_memory(x: Tensor) -> bool:
     if x.device.type == "meta" or type(x).__torch_dispatch__ is not Tensor.__torch_dispatch__:
         return False
     return x.numel() == 0 or x.data_ptr() != 0
+
+
+def _geometry(arrays: Sequence[Any]) -> Any:
+    """Shapes, and strides unless the tensors are contiguous, which is told sooner."""
+    if all(map(Tensor.is_contiguous, arrays)):
+        return list(map(_shape, arrays))
+    return list(map(_shape, arrays)), list(map(Tensor.stride, arrays))
 
 
 def _pairs(x: Any, like: Any) -> bool:

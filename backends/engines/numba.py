@@ -31,7 +31,7 @@ OVERHEAD = 200  # what starting a chunk costs, in elements
 
 # A kernel asks for memory ahead of where it works, because the processor's own guess ends at each
 # page: 10 to 15 % off the time of 1M elements and more. In bytes.
-STRIP = 256  # worked through between two such requests
+STRIP = 512  # worked through between two such requests
 AHEAD = 1_024
 LINE = 64  # a cache line
 
