@@ -29,9 +29,11 @@ def float32(number: float) -> float:
 def bfloat16(x: Any) -> Any:
     """Round a float32 array to the nearest values of bfloat16, ties to even, still as float32.
 
-    Veltkamp's splitting: exact for zeros and for 2^-126 <= abs(x) < 2^111; larger values and
-    infinities give NaN, and smaller ones keep more bits than bfloat16 has.
+    It is rounded in its own memory. Veltkamp's splitting: exact for zeros and for
+    2^-126 <= abs(x) < 2^111; larger values and infinities give NaN, and smaller ones keep more bits
+    than bfloat16 has.
     """
-    rounded = x * 65537.0  # 2^16 + 1
-    rounded -= rounded - x
-    return rounded
+    large = x * 65537.0  # 2^16 + 1
+    x -= large
+    x += large
+    return x

@@ -436,7 +436,21 @@ class Anything(ok.Optimizer):
 
 
 UGLY = ["i", "size", "table", "tensor", "start", "stop", "slots", "one", "zero", "np", "abs", "s0"]
-UGLY += ["v4", "v12", "x3", "param_", "a_", "a", "carray", "pointer", "exp avg", "ünïcode", "", "0"]
+UGLY += [
+    "v4",
+    "v12",
+    "x3",
+    "param_",
+    "a_",
+    "a",
+    "carray",
+    "prefetch",
+    "first",
+    "exp avg",
+    "ünïcode",
+    "",
+    "0",
+]
 UGLY += [*keyword.kwlist, "print", "range", "prange", "types", "block", "__name__", "self"]
 
 
@@ -566,6 +580,30 @@ def test_the_fastest_engine_runs_unless_told_otherwise(used: list[str]) -> None:
     one_step(fused=False)
     fastest = ok.available_engines()[0]
     assert used == [fastest, fastest, fastest, "eager"]
+
+
+def test_a_rule_that_sees_the_same_is_not_called_again() -> None:
+    seen: list[float] = []
+
+    class Watched(ok.SGD):
+        @staticmethod
+        def update(
+            xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int
+        ) -> tuple[Any, dict[str, Any]]:
+            seen.append(hyper.lr)
+            return ok.SGD.update(xp, param, grad, state, hyper, step)
+
+    x, grad = np.zeros(3), np.ones(3)
+    optimizer = Watched([x], lr=0.5, momentum=0.5)
+    for _ in range(3):
+        optimizer.step(grads=[grad])  # traced without a buffer, with one, and not again
+    assert seen == [0.5, 0.5]
+    optimizer.param_groups[0]["lr"] = 0.25
+    optimizer.step(grads=[grad])
+    optimizer.param_groups[0]["momentum"] = 0.0
+    optimizer.step(grads=[grad])
+    assert seen == [0.5, 0.5, 0.25, 0.25]
+    assert x.tolist() == [-0.5 * (1 + 1.5 + 1.75) - 0.25 * (1.875 + 1)] * 3
 
 
 def test_available_engines_are_in_order() -> None:

@@ -177,7 +177,7 @@ def orthogonalize(
     a, b, c = coefficients
     tall = matrix.shape[0] > matrix.shape[1]
     # X = M / max(|M|, ε)
-    x = bfloat16(xp.astype(matrix, xp.float32, copy=False))
+    x = bfloat16(xp.astype(matrix, xp.float32))
     entries = xp.reshape(x, (-1,))
     norm = bfloat16(xp.maximum(xp.sqrt(xp.vecdot(entries, entries)), eps))
     x = bfloat16(x / norm)
@@ -185,7 +185,14 @@ def orthogonalize(
         # A = X Xᵀ
         gram = bfloat16(x.T @ x if tall else x @ x.T)
         # P = b A + c A² (A is its own transpose, and a product A Aᵀ takes BLAS half the time)
-        polynomial = bfloat16(c * (gram @ gram.T) + b * gram)
+        polynomial = gram @ gram.T
+        polynomial *= c
+        gram *= b
+        polynomial += gram
+        polynomial = bfloat16(polynomial)
         # X = a X + P X
-        x = bfloat16((x @ polynomial if tall else polynomial @ x) + a * x)
+        product = x @ polynomial if tall else polynomial @ x
+        x *= a
+        product += x
+        x = bfloat16(product)
     return x
