@@ -465,15 +465,14 @@ class Optimizer:
         if bucket.rows:
             self._commit_rows(bucket, entries)
             return
-        adapter, counts = bucket.adapter, self.counts_steps
-        for i, state in enumerate(bucket.states):
-            if counts:
-                state["step"] = bucket.step
-            if entries is not None:
-                for name, value in entries[i].items():
-                    state[name] = (
-                        adapter.wrap(value, bucket.arrays[i]) if is_array(value) else value
-                    )
+        adapter, step = bucket.adapter, bucket.step
+        if self.counts_steps:
+            for state in bucket.states:
+                state["step"] = step
+        if entries is not None:
+            for state, array, new in zip(bucket.states, bucket.arrays, entries, strict=True):
+                for name, value in new.items():
+                    state[name] = adapter.wrap(value, array) if is_array(value) else value
         adapter.touched(bucket.arrays)
 
     def _commit_rows(self, bucket: Bucket, entries: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import repeat
 from operator import is_
 from typing import Any
 
@@ -26,6 +27,12 @@ class Plan:
         self.bare = not any(isinstance(param, Parameter) for param in params)
         self.buckets: list[Bucket] = []
 
+    def _are_active(self, grads: list[Any]) -> bool:
+        """Whether the parameters that have a gradient are those that had one."""
+        if len(self.active) == len(self.params):
+            return not any(map(is_, grads, repeat(None)))
+        return [i for i, grad in enumerate(grads) if grad is not None] == self.active
+
     def renew(
         self, params: list[Any], grads: list[Any], version: int, memory: Memory | None
     ) -> bool:
@@ -35,7 +42,7 @@ class Plan:
             and self.version == version
             and len(params) == len(self.params)
             and all(map(is_, params, self.params))
-            and [i for i, grad in enumerate(grads) if grad is not None] == self.active
+            and self._are_active(grads)
         ):
             return False
         arrays = params if self.bare else list(map(array_of, params))

@@ -70,7 +70,10 @@ class TorchAdapter(Adapter):
 
     def fingerprints(self, arrays: Sequence[Any]) -> Any:
         # `p.data = ...` moves memory, but never to the same address with another dtype or device.
-        return list(map(Tensor.data_ptr, arrays)), _geometry(arrays)
+        # Of contiguous tensors another shape of as many elements is walked through alike.
+        contiguous = all(map(Tensor.is_contiguous, arrays))
+        geometry = list(map(Tensor.numel, arrays)) if contiguous else _geometry(arrays)
+        return list(map(Tensor.data_ptr, arrays)), geometry
 
     def layout(self, x: Any) -> Layout:
         dtype = REAL.get(x.dtype, x.dtype)
