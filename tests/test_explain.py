@@ -16,12 +16,12 @@ import pytest
 from conftest import assert_same_bits
 
 import optimkit as ok
-from optimkit.validation import explain
+from optimkit.validation import curves, explain, formulas, listing, subjects
 
 cells = pytest.importorskip("rich.cells", reason="the commands print with rich")
 
-OPTIMIZERS, SCHEDULERS = explain.optimizers(), explain.schedulers()
-FUSED = [name for name, cls in OPTIMIZERS.items() if explain.why_eager(cls, {}) is None]
+OPTIMIZERS, SCHEDULERS = subjects.optimizers(), subjects.schedulers()
+FUSED = [name for name, cls in OPTIMIZERS.items() if subjects.why_eager(cls, {}) is None]
 
 
 @pytest.fixture(params=[80, 120])
@@ -31,10 +31,10 @@ def width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> in
 
 
 def run(command: str, *arguments: str) -> int:
+    module = {"list": listing, "explain": explain}[command]
     parser = argparse.ArgumentParser(f"optimkit {command}")
-    parser.set_defaults(command=command)
-    explain.add_arguments(parser)
-    return explain.run(parser.parse_args(arguments))
+    module.add_arguments(parser)
+    return module.run(parser.parse_args(arguments))
 
 
 # ---------------------------------------------------------------------- formulas
@@ -63,12 +63,12 @@ def run(command: str, *arguments: str) -> int:
     ],
 )
 def test_formulas_become_text(tex: str, text: str) -> None:
-    assert explain.inline(tex) == text
+    assert formulas.inline(tex) == text
 
 
 def test_equations_are_aligned_and_folded() -> None:
     tex = r"x &= a, \qquad y_1 = b \\ long &= " + " + ".join(["term"] * 12)
-    first, second, third, fourth = explain.display(tex, 50)
+    first, second, third, fourth = formulas.display(tex, 50)
     assert {line.index("=") for line in (first, second, third)} == {5}
     assert fourth.strip().startswith("+ term")
     assert max(map(len, (third, fourth))) <= 50
@@ -76,14 +76,15 @@ def test_equations_are_aligned_and_folded() -> None:
 
 def test_cases_are_laid_out() -> None:
     tex = r"f(\begin{cases} 1 & x > 0 \\ 10 & x < 0 \\ 0 & \text{otherwise} \end{cases}, b)"
-    top, middle, bottom = explain.display(tex)
+    top, middle, bottom = formulas.display(tex)
     assert top.strip() == "⎧ 1    if x > 0"
     assert middle == "f(⎨ 10   if x < 0  , b)"
     assert bottom.strip() == "⎩ 0    otherwise"
 
 
 def test_doctests() -> None:
-    assert doctest.testmod(explain).failed == 0
+    for module in (curves, explain, formulas, listing, subjects):
+        assert doctest.testmod(module).failed == 0
 
 
 # ---------------------------------------------------------------------- list
@@ -132,8 +133,8 @@ def test_fused_or_eager_is_found_by_tracing() -> None:
             scale = xp.sum(grad * grad) if hyper.norm else 1
             return param - hyper.lr * grad / scale, {}
 
-    assert explain.why_eager(Normalized, {}) is None
-    assert "sum" in (explain.why_eager(Normalized, {"norm": True}) or "")
+    assert subjects.why_eager(Normalized, {}) is None
+    assert "sum" in (subjects.why_eager(Normalized, {"norm": True}) or "")
 
 
 # ---------------------------------------------------------------------- explain
@@ -147,7 +148,7 @@ def test_everything_is_explained(name: str, width: int, capsys: pytest.CaptureFi
     words = re.sub(r"\nRule .*?\nEngines", "", shown, flags=re.DOTALL)
     assert not re.findall(r"\\[A-Za-z]+|:math:|``|\]_", words), "LaTeX or markup is left"
     assert max(map(cells.cell_len, shown.splitlines())) <= width
-    for option in explain.options_of({**OPTIMIZERS, **SCHEDULERS}[name]):
+    for option in subjects.options_of({**OPTIMIZERS, **SCHEDULERS}[name]):
         assert re.search(rf"^  {re.escape(option)}\b", shown, re.MULTILINE), f"{option} is missing"
     if name in OPTIMIZERS:
         assert all(f"\n{part}" in shown for part in ("Formula", "State", "Rule", "References"))
@@ -161,7 +162,7 @@ def test_state_follows_the_options(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     ("name", "options", "dtype", "at"),
-    [(name, {}, "float32", explain.ALL_BEGUN) for name in FUSED]
+    [(name, {}, "float32", subjects.ALL_BEGUN) for name in FUSED]
     + [
         ("Adam", {"amsgrad": True, "weight_decay": 0.1}, "float64", 3),
         ("SGD", {"momentum": 0.9, "nesterov": True}, "float64", 1),
@@ -192,7 +193,7 @@ def test_the_raw_kernel_gives_the_eager_bits(
     kernel = ModuleType("kernel")
     exec(compile(text, "kernel", "exec"), kernel.__dict__)
 
-    trial = explain.Trial(OPTIMIZERS[name], options, dtype)
+    trial = subjects.Trial(OPTIMIZERS[name], options, dtype)
     for _ in range(at - 1):
         trial.step()
     traced = trial.trace(at)
@@ -239,25 +240,25 @@ def test_plot(name: str, panels: int, tmp_path: Path, capsys: pytest.CaptureFixt
 
 @pytest.mark.parametrize("name", [*SCHEDULERS])
 def test_curves_are_those_of_the_closed_form(name: str) -> None:
-    shown = explain.curve(SCHEDULERS[name], 40)
+    shown = curves.curve(SCHEDULERS[name], 40)
     if name == "LRScheduler":
         assert shown is None
         return
     assert shown is not None
     assert len(shown.lrs) == (40 if name == "OneCycleLR" else 41)
     assert len(set(shown.lrs)) > 1, "the example shows nothing"
-    chart = explain.chart(shown.lrs, 78)
+    chart = curves.chart(shown.lrs, 78)
     assert "█" in chart[0]
     assert max(map(len, chart)) <= 78
 
 
 def test_curve_follows_the_options(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = explain.curve(SCHEDULERS["CosineAnnealingLR"], 50, {"T_max": 50, "eta_min": 0.01})
+    shown = curves.curve(SCHEDULERS["CosineAnnealingLR"], 50, {"T_max": 50, "eta_min": 0.01})
     assert shown is not None
     closed = [ok.lr_scheduler.schedules.cosine(t, 0.1, 50, 0.01) for t in range(51)]
     np.testing.assert_allclose(shown.lrs, closed, rtol=1e-12)
     assert shown.lrs[-1] == min(shown.lrs) == 0.01
-    default = explain.curve(SCHEDULERS["CosineAnnealingLR"])
+    default = curves.curve(SCHEDULERS["CosineAnnealingLR"])
     assert default is not None
     assert (default.lrs[-1], len(default.lrs)) == (0.0, 101)
     assert run("explain", "StepLR", "--option", "step_size=7", "gamma=0.5") == 0

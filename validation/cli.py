@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
-from types import ModuleType
-from typing import Any
 
 import optimkit
 
 # Each command is in a module that is imported when the command is called: add_arguments(parser) and
-# run(args) -> int, or with the name of the command in theirs where a module has two.
+# run(args) -> int.
 COMMANDS = {
     "validate": ("validate", "check every optimizer against PyTorch"),
     "bench": ("bench", "time the engines beside torch's"),
-    "list": ("explain", "list the optimizers"),
+    "list": ("listing", "list the optimizers"),
     "explain": ("explain", "show a rule, its options and the kernel made from it"),
 }
 NEEDS = "pip install 'optimkit[validation]'"
@@ -42,30 +40,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"optimkit {optimkit.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     wanted = next((word for word in given if word in COMMANDS), None)
-    module = None
     for name, (place, text) in COMMANDS.items():
         sub = commands.add_parser(name, help=text, description=text)
         if name == wanted:
             try:
-                module = import_module(f"optimkit.validation.{place}")
-                _function(module, "add_arguments", name)(sub)
+                import_module(f"optimkit.validation.{place}").add_arguments(sub)
             except ImportError as error:
                 return _missing(name, error)
     arguments = parser.parse_args(given)
+    place, _ = COMMANDS[arguments.command]
     try:
-        status: int = _function(module, "run", arguments.command)(arguments)
+        status: int = import_module(f"optimkit.validation.{place}").run(arguments)
     except ImportError as error:
         return _missing(arguments.command, error)
     except KeyboardInterrupt:
         return 130
     return status
-
-
-def _function(module: ModuleType | None, kind: str, command: str) -> Callable[..., Any]:
-    verb, _, noun = kind.partition("_")
-    own = "_".join(part for part in (verb, command, noun) if part)
-    function: Callable[..., Any] = getattr(module, own, None) or getattr(module, kind)
-    return function
 
 
 def _missing(command: str, error: ImportError) -> int:
