@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -20,6 +20,7 @@ OVERHEAD = 10_000  # what starting a block costs, in elements
 PARALLEL = 200_000  # elements from which a second thread pays
 
 Array = np.ndarray[Any, Any]
+_Block = tuple[Sequence[Array], int, int]  # arrays, and the stretch of each
 
 
 def _where(condition: Array, x1: Any, x2: Any, out: Array) -> None:
@@ -44,12 +45,15 @@ class _Instruction(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A program with a place for every value: an input's array, an output's, or scratch memory."""
+    """A program with a place for every value.
+
+    Places are those of the columns (the inputs' arrays and the new outputs'), then scratch memory,
+    then the slots.
+    """
 
     instructions: tuple[_Instruction, ...]
-    places: tuple[int, ...]  # of every value; below the number of columns: an array, else scratch
-    scratch: tuple[bool, ...]  # for each scratch place, whether it holds booleans
-    copies: tuple[tuple[int, int], ...]  # (column, value) of outputs computed elsewhere
+    scratch: tuple[bool, ...]  # for each piece of scratch memory, whether it holds booleans
+    copies: tuple[tuple[int, int], ...]  # (to, from): outputs computed elsewhere
 
 
 @cache
@@ -106,8 +110,16 @@ def plan(program: Program) -> Plan:
         for place in () if in_place else released:
             unused[scratch[place - len(columns)]].append(place)
         function = FUNCTIONS.get(name) or getattr(np, name)
-        instructions.append(_Instruction(function, tuple(operands), places[value]))
-    return Plan(tuple(instructions), tuple(places), tuple(scratch), tuple(copies))
+        instructions.append((function, operands, places[value]))
+    slots = len(columns) + len(scratch)
+    return Plan(
+        tuple(
+            _Instruction(function, tuple(places[x] if x >= 0 else slots + ~x for x in xs), place)
+            for function, xs, place in instructions
+        ),
+        tuple(scratch),
+        tuple((column, places[value]) for column, value in copies),
+    )
 
 
 def _block_size(dtype: str) -> int:
@@ -130,30 +142,31 @@ def _scratch(plan: Plan, dtype: str) -> list[Array]:
     return memory
 
 
-def _run_blocks(
-    plan: Plan, dtype: str, slots: Array, blocks: list[tuple[list[Array], int, int]]
-) -> None:
+def _run_blocks(plan: Plan, dtype: str, slots: list[Any], blocks: Sequence[_Block]) -> None:
     scratch = _scratch(plan, dtype)
     with np.errstate(all="ignore"):
         for columns, start, stop in blocks:
-            memory = [x[start:stop] for x in columns] + [x[: stop - start] for x in scratch]
+            whole = stop - start == columns[0].size
+            parts = columns if whole else [x[start:stop] for x in columns]
+            values = [*parts, *(x[: stop - start] for x in scratch), *slots]
             for function, operands, result in plan.instructions:
-                values = [memory[plan.places[x]] if x >= 0 else slots[~x] for x in operands]
-                function(*values, out=memory[result])
-            for column, value in plan.copies:
-                memory[column][...] = memory[plan.places[value]]
+                function(*[values[place] for place in operands], out=values[result])
+            for target, source in plan.copies:
+                values[target][...] = values[source]
 
 
 def flat(view: Array) -> Array:
     """A dense array as one dimension in the order of its memory, without a copy."""
+    if view.flags.c_contiguous:
+        return view.reshape(-1)
     axes = sorted(range(view.ndim), key=lambda axis: -view.strides[axis])
     return view.transpose(axes).reshape(-1)
 
 
-def _blocks(columns: list[list[Array]], block: int) -> Iterator[tuple[list[Array], int, int]]:
+def _blocks(columns: list[list[Array]], block: int) -> Iterator[_Block]:
     for arrays in zip(*columns, strict=True):
         for start in range(0, arrays[0].size, block):
-            yield list(arrays), start, min(start + block, arrays[0].size)
+            yield arrays, start, min(start + block, arrays[0].size)
 
 
 class BlockedEngine(Engine):
@@ -175,12 +188,24 @@ class BlockedEngine(Engine):
         program, adapter = traced.program, bucket.adapter
         steps = plan(program)
         with np.errstate(over="ignore"):
-            slots = np.array(traced.slots, bucket.dtype)
+            slots = list(np.array(traced.slots, bucket.dtype))
+
+        def flattened(name: str) -> list[Array]:
+            return [flat(adapter.view(x)) for x in bucket.column(name)]
+
+        lasting = bucket.cache.setdefault(self.name, {})  # all columns but the gradients
+        for name in program.inputs:
+            if name != "grad" and name not in lasting:
+                lasting[name] = flattened(name)
 
         def job() -> list[dict[str, Any]] | None:
-            columns = [[adapter.view(x) for x in bucket.column(name)] for name in program.inputs]
-            fresh = {name: [np.empty_like(x) for x in columns[0]] for name in program.new_state}
-            flats = [[flat(x) for x in column] for column in (*columns, *fresh.values())]
+            columns = {**lasting, "grad": flattened("grad")}
+            fresh = {
+                name: [np.empty_like(adapter.view(x)) for x in bucket.arrays]
+                for name in program.new_state
+            }
+            flats = [columns[name] for name in program.inputs]
+            flats += [[flat(x) for x in column] for column in fresh.values()]
             work = list(_blocks(flats, _block_size(bucket.dtype)))
             size = sum(layout.size for layout in bucket.layouts)
             if size < max(PARALLEL, OVERHEAD * len(work)):  # many small blocks: Python is the limit
