@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from optimkit.backends.adapters import Adapter, Layout, adapter_of
+from optimkit.backends.trace import RESERVED
 
 FEW = 16  # stretches of memory
 PLAIN = {float, int, bool, str, type(None)}  # state that is no array
@@ -78,8 +79,9 @@ class Bucket:
         self.adapter, self.indices = adapter, indices
         self.arrays, self.states, self.memory = arrays, states, memory
         first = states[0]
-        self.names = tuple(k for k, v in first.items() if k != "step" and is_array(v))
-        self.scalars = {k: v for k, v in first.items() if k != "step" and not is_array(v)}
+        given = {k: v for k, v in first.items() if k not in RESERVED}
+        self.names = tuple(k for k, v in given.items() if is_array(v))
+        self.scalars = {k: v for k, v in given.items() if not is_array(v)}
         self.step: int = first.get("step", 0) + 1
         self._columns = {name: [state[name] for state in states] for name in self.names}
         self._held = [(itemgetter(k), x, adapter.places(x)) for k, x in self._columns.items()]
@@ -101,6 +103,7 @@ class Bucket:
         ]
         # addresses of the latest gradients, if they could be used as they were
         self._harmless: list[int] | None = None
+        self._nowhere = adapter.addresses(grads).count(0)
         self._take(grads)
         self.fusable = all(dense) and all(
             _lie_alike(adapter, x, other)
@@ -119,6 +122,8 @@ class Bucket:
         addresses = self.adapter.addresses(grads)
         if addresses == self._harmless:
             return
+        if addresses.count(0) != self._nowhere:
+            raise ValueError("a gradient that has no memory")
         reach = zip(addresses, self._reach, strict=True)
         endangered = self.memory.overlaps([(x + low, x + high) for x, (low, high) in reach])
         copied = [a or b for a, b in zip(endangered, self._misaligned, strict=True)]
@@ -160,9 +165,9 @@ class Bucket:
                 self.scalars = {name: _common(states, name) for name in self.scalars}
             if self._counted:
                 self.step = _common(states, "step") + 1
+            self._take(grads)
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError):
             return False  # something of another kind, which the checks of a new bucket will name
-        self._take(grads)
         return True
 
 

@@ -26,12 +26,11 @@ def float32(number: float) -> float:
     return float(struct.unpack("f", struct.pack("f", number))[0])
 
 
-def bfloat16(x: Any) -> Any:
-    """Round a float32 array to the nearest values of bfloat16, ties to even, still as float32.
+def round_to_bfloat16(x: Any) -> Any:
+    """Round a float32 array, in its own memory, to the nearest values of bfloat16, ties to even.
 
-    It is rounded in its own memory. Veltkamp's splitting: exact for zeros and for
-    2^-126 <= abs(x) < 2^111; larger values and infinities give NaN, and smaller ones keep more bits
-    than bfloat16 has.
+    Veltkamp's splitting: exact for 2^-126 <= abs(x) < 2^111; larger values and infinities give NaN,
+    smaller ones keep more bits than bfloat16 has, and zeros lose their sign.
     """
     large = x * 65537.0  # 2^16 + 1
     x -= large

@@ -190,6 +190,36 @@ def test_immutable_arrays_are_refused_with_their_reason() -> None:
 # ---------------------------------------------------------------- torch
 
 
+def test_a_reshaped_parameter_is_not_taken_for_the_old_one() -> None:
+    p, q = torch.nn.Parameter(torch.ones(2, 3)), torch.nn.Parameter(torch.ones(4))
+    opt = ok.SGD([q, p], lr=0.5)
+    grads = [torch.ones(4), torch.ones(2, 3)]
+    opt.step(grads=grads)
+    p.data = p.data.view(3, 2)
+    with pytest.raises(ValueError, match=r"shape \(2, 3\); \(3, 2\) is needed"):
+        opt.step(grads=grads)
+    assert q.tolist() == [0.5] * 4
+
+
+def test_a_conjugated_gradient_beside_a_real_one_is_read_as_it_is() -> None:
+    p, q = torch.zeros(2), torch.zeros(2, dtype=torch.complex64)
+    opt, grad = ok.SGD([p, q], lr=1.0), torch.tensor([1 + 2j, 3 - 1j])
+    opt.step(grads=[torch.ones(2), grad])
+    opt.step(grads=[torch.ones(2), grad.conj()])
+    assert q.tolist() == [-2, -6]
+
+
+def test_a_gradient_without_memory_is_an_error_at_any_step() -> None:
+    p = torch.ones(3)
+    opt = ok.SGD([p], lr=0.5)
+    opt.step(grads=[torch.ones(3)])
+    freed = torch.ones(3)
+    freed.untyped_storage().resize_(0)
+    with pytest.raises(TypeError, match="no memory"):
+        opt.step(grads=[freed])
+    assert p.tolist() == [0.5] * 3
+
+
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16", "complex64"])
 def test_tensors_give_numpys_bits(engine: str, rule: str, dtype: str) -> None:

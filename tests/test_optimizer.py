@@ -170,6 +170,16 @@ def test_zero_dimensional_and_empty_parameters(engine: str) -> None:
     assert opt.state[empty]["step"] == 1
 
 
+def test_state_under_a_name_of_the_rule_s_own_is_left_alone(engine: str) -> None:
+    x, other = np.ones(3), np.full(3, 7.0)
+    opt = ok.SGD([x], lr=0.5, momentum=0.5)
+    for _ in range(3):
+        opt.step(grads=[np.ones(3)])
+        opt.state[x]["grad"] = other
+    assert x.tolist() == [1 - 0.5 * (1 + 1.5 + 1.75)] * 3
+    assert other.tolist() == [7.0] * 3
+
+
 def test_a_numpy_scalar_is_a_gradient_of_a_zero_dimensional_parameter(engine: str) -> None:
     x = np.array(1.0)
     opt = ok.SGD([x], lr=0.125)

@@ -57,23 +57,15 @@ class TorchAdapter(Adapter):
     def signatures(self, arrays: Sequence[Any]) -> Any:
         # What is read of every tensor at every step sets the pace where tensors are small. So it is
         # read in columns, and only what is needed: no conjugation but of complex numbers.
-        complex_ = len(arrays) > 0 and arrays[0].dtype in REAL
-        on_cpu = len(arrays) > 0 and arrays[0].is_cpu
-        reads = (
-            type,
-            _dtype,
-            _is_cpu if on_cpu else _device,
-            Tensor.is_neg,
-            *((Tensor.is_conj,) if complex_ else ()),
-        )
-        return [list(map(read, arrays)) for read in reads], _geometry(arrays)
+        dtypes = list(map(_dtype, arrays))
+        place = _is_cpu if all(map(_is_cpu, arrays)) else _device
+        reads = (type, place, Tensor.is_neg)
+        lazy = not REAL.keys().isdisjoint(dtypes) and list(map(Tensor.is_conj, arrays))
+        return dtypes, [list(map(read, arrays)) for read in reads], lazy, _geometry(arrays)
 
     def fingerprints(self, arrays: Sequence[Any]) -> Any:
         # `p.data = ...` moves memory, but never to the same address with another dtype or device.
-        # Of contiguous tensors another shape of as many elements is walked through alike.
-        contiguous = all(map(Tensor.is_contiguous, arrays))
-        geometry = list(map(Tensor.numel, arrays)) if contiguous else _geometry(arrays)
-        return list(map(Tensor.data_ptr, arrays)), geometry
+        return list(map(Tensor.data_ptr, arrays)), _geometry(arrays)
 
     def layout(self, x: Any) -> Layout:
         dtype = REAL.get(x.dtype, x.dtype)

@@ -61,7 +61,7 @@ def use_engine(name: str) -> Iterator[None]:
 
     What it cannot run, such as an array with gaps in memory or a rule that is not elementwise, goes
     to the eager engine. The environment variable ``OPTIMKIT_ENGINE`` does the same for a process;
-    an optimizer reads it at its first step.
+    it is read when an optimizer lays out its parameters.
 
     Parameters
     ----------
@@ -104,11 +104,12 @@ def _traced(bucket: Bucket, update: Callable[..., Any], hyper: Any) -> Traced:
     """Trace the rule, unless what it is called with is what it was called with before."""
     called = update, hyper, bucket.step
     known = bucket.cache.get("traced")
-    if known is not None and all(map(is_, called, known[0])) and not bucket.scalars:
+    if known is not None and all(map(is_, called, known[0])):
         traced: Traced = known[1]
         return traced
     traced = trace(update, bucket.names, bucket.scalars, hyper, bucket.step)
-    bucket.cache["traced"] = called, traced
+    if not bucket.scalars and not hasattr(update, "__self__"):  # a function of these alone
+        bucket.cache["traced"] = called, traced
     return traced
 
 

@@ -198,13 +198,13 @@ def source(program: Program, dtype: str, cache: bool = True, divide: bool = Fals
         strip=STRIP // itemsize,
         ahead=AHEAD // itemsize,
         line=LINE // itemsize,
-        addresses=lines([f"{name}_at_ = table[{row}, tensor]" for row, name in rows.items()], 4),
+        addresses=lines([f"{name}__ = table[{row}, tensor]" for row, name in rows.items()], 4),
         requests=lines(
-            [f"prefetch({name}_at_ + line * {itemsize})" for name in rows.values()] or ["pass"], 16
+            [f"prefetch({name}__ + line * {itemsize})" for name in rows.values()] or ["pass"], 16
         ),
         arrays=lines(
             [
-                f"{name}_ = carray(pointer({name}_at_ + first * {itemsize}), count)"
+                f"{name}_ = carray(pointer({name}__ + first * {itemsize}), count)"
                 for name in rows.values()
             ],
             8,

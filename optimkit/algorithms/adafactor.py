@@ -161,8 +161,8 @@ class Adafactor(Optimizer):
             direction, new = factored(xp, grad, state, share, eps1)
         # θ = θ - α U / max(1, RMS(U) / d)
         direction *= -alpha / max(1.0, mean_square(xp, direction) ** 0.5 / hyper.d)
-        param += direction
-        return param, new
+        direction += param
+        return direction, new
 
 
 def factored(

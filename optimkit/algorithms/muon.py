@@ -6,7 +6,7 @@ from typing import Any
 
 from optimkit.optimizer import Optimizer
 from optimkit.options import below_100, non_negative, number, three_numbers
-from optimkit.rounding import bfloat16, lerp
+from optimkit.rounding import lerp, round_to_bfloat16
 
 
 class Muon(Optimizer):
@@ -177,22 +177,22 @@ def orthogonalize(
     a, b, c = coefficients
     tall = matrix.shape[0] > matrix.shape[1]
     # X = M / max(|M|, ε)
-    x = bfloat16(xp.astype(matrix, xp.float32))
+    x = round_to_bfloat16(xp.astype(matrix, xp.float32))
     entries = xp.reshape(x, (-1,))
-    norm = bfloat16(xp.maximum(xp.sqrt(xp.vecdot(entries, entries)), eps))
-    x = bfloat16(x / norm)
+    norm = round_to_bfloat16(xp.maximum(xp.sqrt(xp.vecdot(entries, entries)), eps))
+    x = round_to_bfloat16(x / norm)
     for _ in range(steps):
         # A = X Xᵀ
-        gram = bfloat16(x.T @ x if tall else x @ x.T)
+        gram = round_to_bfloat16(x.T @ x if tall else x @ x.T)
         # P = b A + c A² (A is its own transpose, and a product A Aᵀ takes BLAS half the time)
         polynomial = gram @ gram.T
         polynomial *= c
         gram *= b
         polynomial += gram
-        polynomial = bfloat16(polynomial)
+        polynomial = round_to_bfloat16(polynomial)
         # X = a X + P X
         product = x @ polynomial if tall else polynomial @ x
         x *= a
         product += x
-        x = bfloat16(product)
+        x = round_to_bfloat16(product)
     return x
