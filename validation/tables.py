@@ -46,7 +46,7 @@ class Summary:
 
     def cells(self) -> list[str]:
         """What tables say of it."""
-        equal = f"{self.bits_equal:.6g} %"
+        equal = f"{self.bits_equal:.4g} %"
         if self.unequal and equal == "100 %":
             equal = "< 100 %"
         worst = f"{self.ulp:.0f}" if self.ulp < 1e4 else f"{self.ulp:.1e}"
@@ -186,11 +186,18 @@ def show(table: Table, console: Any) -> None:
         title_style="bold",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
     )
     for i, column in enumerate(table.columns):
-        numeric = i > 0 and all(row[i][:1].isdigit() or row[i] == "inf" for row in table.rows)
+        cells = [row[i] for row in table.rows]
+        numeric = i > 0 and all(cell[:1].isdigit() or cell == "inf" for cell in cells)
+        whole = i == 0 or numeric or not column  # names, numbers and marks are not broken
         rich.add_column(
-            column, justify="right" if numeric else "left", overflow="fold", no_wrap=i < 3
+            column.replace(" ", "\n") if whole else column,
+            justify="right" if numeric else "left",
+            overflow="fold",
+            no_wrap=whole,
         )
     for row in table.rows:
         styles = {GOOD: "bold green", BAD: "bold red"}
@@ -198,8 +205,7 @@ def show(table: Table, console: Any) -> None:
     console.print(rich)
     for note in table.notes:
         console.print(Text(note, "dim"))
-    if table.notes:
-        console.print()
+    console.print()
 
 
 def conclude(found: Findings, console: Any) -> None:
