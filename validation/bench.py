@@ -356,6 +356,7 @@ def run(args: argparse.Namespace) -> int:
         bounds += new_bounds
     for table in tables:
         console.print(_rich_table(table))
+        console.print()
     console.print(_rich_bounds(bounds))
     if args.json:
         with open(args.json, "w") as file:
@@ -381,12 +382,12 @@ def _rich_table(table: Table) -> Any:
         title_justify="left",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
+        show_edge=False,
         padding=(0, 1, 0, 0),
     )
     shown.add_column("tensors", no_wrap=True)
-    for candidate in next(iter(table.seconds.values())):
-        shown.add_column(candidate.replace(" ", "\n", 1), justify="right")
-    shown.add_column(table.reference.replace(" ", "\n", 1) + ", µs", justify="right")
+    for title in (*next(iter(table.seconds.values())), f"{table.reference}, µs"):
+        shown.add_column(title.replace(" ", "\n"), justify="right", no_wrap=True)
     for workload, seconds in table.seconds.items():
         ratios = [f"{table.ratio(workload, candidate):.2f}" for candidate in seconds]
         shown.add_row(workload, *ratios, f"{seconds[table.reference] * 1e6:,.0f}")
@@ -397,7 +398,9 @@ def _rich_bounds(bounds: list[Bound]) -> Any:
     from rich import box
     from rich.table import Table as RichTable
 
-    shown = RichTable(title="What it must reach", title_justify="left", box=box.SIMPLE_HEAD)
+    shown = RichTable(
+        title="What it must reach", title_justify="left", box=box.SIMPLE_HEAD, show_edge=False
+    )
     shown.add_column("figure")
     shown.add_column("measured", justify="right", no_wrap=True)
     shown.add_column("at most", justify="right", no_wrap=True)
