@@ -2,14 +2,17 @@
 
 A rule called with stand-ins in place of arrays leaves behind a `Program`, its operations on arrays
 in order, and the values of its slots, the Python numbers that met an array. The program is the key
-of a compiled kernel; the slots are its arguments. Only what IEEE 754 defines to the last bit is
-recorded, so whoever runs the program gets the bits of the rule itself; anything else (a reduction,
-a shape, an exponential) raises `NotTraceable`, and the rule runs as it is written.
+of a compiled kernel; the slots are its arguments. Called with a `Count` in place of the step number
+too, it leaves formulas of the step in its slots, so that one trace serves all steps. Only what IEEE
+754 defines to the last bit is recorded, so whoever runs the program gets the bits of the rule
+itself; anything else (a reduction, a shape, an exponential) raises `NotTraceable`, and the rule
+runs as it is written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import inf, nan
 from typing import Any, NamedTuple
 
 COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
@@ -19,6 +22,7 @@ BOOLEAN = frozenset(COMPARISONS + PREDICATES + LOGICAL)
 UNARY = ("negative", "abs", "sqrt", "sign", "floor", "ceil", "trunc")
 RESERVED = {"param", "grad", "step"}  # what a rule gets beside its state
 NUMBERS = {float, int, bool}
+LONGEST = 1_000  # characters of a formula
 BINARY = ("add", "subtract", "multiply", "divide", "maximum", "minimum")
 
 
@@ -59,7 +63,7 @@ class Traced(NamedTuple):
     """A program with the numbers of one step."""
 
     program: Program
-    slots: list[float]
+    slots: list[Any]
     scalars: dict[str, Any]
 
 
@@ -74,7 +78,7 @@ class _Tape:
 
     def begin(self) -> None:
         self.operations: list[tuple[Any, ...]] = []
-        self.slots: list[float] = []
+        self.slots: list[Any] = []
         self.booleans: set[int] = set()
         self.spare = iter(self.values)
 
@@ -89,7 +93,7 @@ class _Tape:
     def operand(self, x: Any) -> int:
         if type(x) is StandIn:
             return x._index
-        if type(x) not in NUMBERS:
+        if type(x) not in NUMBERS and type(x) is not Count:
             raise NotTraceable(f"an operand of type {type(x).__name__}")
         self.slots.append(x)
         return -len(self.slots)
@@ -123,7 +127,7 @@ def _operator(name: str, reflected: bool = False) -> Callable[[Any, Any], StandI
             slots.append(other)
             y = -len(slots)
         else:
-            raise NotTraceable(f"an operand of type {kind.__name__}")
+            y = tape.operand(other)
         operands = (name, y, x) if reflected else (name, x, y)
         if arithmetic and not tape.booleans:  # what `record` does, where tracing spends its time
             tape.operations.append(operands)
@@ -141,6 +145,47 @@ def _apply(name: str, *operands: Any) -> StandIn:
             tape = x._tape
             return tape.record(name, *map(tape.operand, operands))
     raise NotTraceable(f"{name} without an array")
+
+
+class Count:
+    """A Python number computed from the step: its formula, in place of its value."""
+
+    __slots__ = ("formula",)
+
+    def __init__(self, formula: str = "step") -> None:
+        if len(formula) > LONGEST:
+            raise NotTraceable("a long formula of the step")
+        self.formula = formula
+
+    def __neg__(self) -> Count:
+        return Count(f"(-{self.formula})")
+
+    def _value_is_needed(self, *args: Any) -> Any:
+        raise NotTraceable("the step decides what is computed")
+
+    __bool__ = __str__ = __format__ = _value_is_needed
+    __lt__ = __le__ = __gt__ = __ge__ = _value_is_needed
+    __eq__ = __ne__ = _value_is_needed
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _arithmetic(symbol: str, reflected: bool = False) -> Callable[[Count, Any], Any]:
+    def operator(self: Count, other: Any) -> Any:
+        if type(other) is Count:
+            text = other.formula
+        elif type(other) in NUMBERS:
+            text = f"({other!r})"
+        else:
+            return NotImplemented
+        x, y = (text, self.formula) if reflected else (self.formula, text)
+        return Count(f"({x} {symbol} {y})")
+
+    return operator
+
+
+for _name, _symbol in {"add": "+", "sub": "-", "mul": "*", "truediv": "/", "pow": "**"}.items():
+    setattr(Count, f"__{_name}__", _arithmetic(_symbol))
+    setattr(Count, f"__r{_name}__", _arithmetic(_symbol, True))
 
 
 class StandIn:
@@ -279,7 +324,7 @@ def trace(
     arrays: tuple[str, ...],
     scalars: Mapping[str, Any],
     hyper: Any,
-    step: int,
+    step: int | Count,
 ) -> Traced:
     """Record one call of the rule `update`.
 
@@ -292,7 +337,7 @@ def trace(
     scalars : mapping
         State that is a Python number.
     hyper, step
-        Passed on to the rule.
+        Passed on to the rule; with a `Count` as `step`, slots may be formulas.
 
     Raises
     ------
@@ -314,7 +359,7 @@ def _record(
     update: Callable[..., Any],
     scalars: Mapping[str, Any],
     hyper: Any,
-    step: int,
+    step: int | Count,
 ) -> Traced:
     arrays = {name: tape.value() for name in inputs}
     param, grad, state = arrays.pop("param"), arrays.pop("grad"), {**arrays, **scalars}
@@ -331,3 +376,36 @@ def _record(
         else:
             numbers[name] = value
     return Traced(Program(inputs, tuple(tape.operations), tuple(outputs)), tape.slots, numbers)
+
+
+def trace_all_steps(
+    update: Callable[..., Any], arrays: tuple[str, ...], hyper: Any
+) -> Callable[[int], Traced]:
+    """Record a rule once for all steps, as `trace` does for one.
+
+    Returns
+    -------
+    callable
+        From a step number to what `trace` would return for it.
+
+    Raises
+    ------
+    NotTraceable
+        If the program, or a number, depends on the step in another way than by ``+ - * / **``.
+    """
+    traced = trace(update, arrays, {}, hyper, Count())
+    program, slots = traced.program, traced.slots
+    if traced.scalars:
+        raise NotTraceable("state that is a number")
+    if not any(type(x) is Count for x in slots):
+        return lambda step: traced
+    text = ", ".join(x.formula if type(x) is Count else repr(x) for x in slots)
+    numbers = eval(f"lambda step: [{text}]", {"inf": inf, "nan": nan})
+
+    def at(step: int) -> Traced:
+        slots = numbers(step)
+        if not NUMBERS.issuperset(map(type, slots)):
+            raise NotTraceable("a number that is not real")
+        return Traced(program, slots, {})
+
+    return at

@@ -582,28 +582,96 @@ def test_the_fastest_engine_runs_unless_told_otherwise(used: list[str]) -> None:
     assert used == [fastest, fastest, fastest, "eager"]
 
 
-def test_a_rule_that_sees_the_same_is_not_called_again() -> None:
-    seen: list[float] = []
+calls: list[float] = []  # of `watched`, with their learning rates
+outside = 1.0  # a number that a rule finds elsewhere than in its options
 
-    class Watched(ok.SGD):
+
+def watched(xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int) -> Any:
+    calls.append(hyper.lr)
+    buffer = state["buffer"] * hyper.momentum + grad
+    return param - hyper.lr / (1 + step) * buffer, {"buffer": buffer}
+
+
+def impure(xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int) -> Any:
+    return param - outside * grad, {}
+
+
+def failing(xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int) -> Any:
+    return param - hyper.lr / (5 - step) * grad, {}
+
+
+def turning_complex(xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int) -> Any:
+    return param - hyper.lr * (4.5 - step) ** 0.5 * grad, {}
+
+
+def optimizer_of(rule: Callable[..., Any], x: Any, **options: Any) -> ok.Optimizer:
+    class Rule(ok.Optimizer):
+        update = staticmethod(rule)
+
         @staticmethod
-        def update(
-            xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int
-        ) -> tuple[Any, dict[str, Any]]:
-            seen.append(hyper.lr)
-            return ok.SGD.update(xp, param, grad, state, hyper, step)
+        def init(xp: Any, param: Any, hyper: Any) -> dict[str, Any]:
+            return {"buffer": xp.zeros_like(param)}
 
-    x, grad = np.zeros(3), np.ones(3)
-    optimizer = Watched([x], lr=0.5, momentum=0.5)
-    for _ in range(3):
-        optimizer.step(grads=[grad])  # traced without a buffer, with one, and not again
-    assert seen == [0.5, 0.5]
-    optimizer.param_groups[0]["lr"] = 0.25
-    optimizer.step(grads=[grad])
-    optimizer.param_groups[0]["momentum"] = 0.0
-    optimizer.step(grads=[grad])
-    assert seen == [0.5, 0.5, 0.25, 0.25]
-    assert x.tolist() == [-0.5 * (1 + 1.5 + 1.75) - 0.25 * (1.875 + 1)] * 3
+    return Rule([x], {"lr": 0.5, **options})
+
+
+def test_a_rule_that_sees_the_same_options_is_not_called_again() -> None:
+    calls.clear()
+    x, eager, grad = np.zeros(3), np.zeros(3), np.ones(3)
+    optimizer = optimizer_of(watched, x, momentum=0.5)
+    reference = optimizer_of(watched, eager, momentum=0.5, fused=False)
+    expected = []
+    for option, value in (("lr", 0.5), ("lr", 0.25), ("momentum", 0.0)):
+        optimizer.param_groups[0][option] = reference.param_groups[0][option] = value
+        for _ in range(4):  # for this step, for all steps, and not again
+            optimizer.step(grads=[grad])
+        expected += [optimizer.param_groups[0]["lr"]] * 2
+        assert calls == expected
+        for _ in range(4):
+            reference.step(grads=[grad])
+        del calls[len(expected) :]
+        assert_same_bits(x, eager)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_number_from_outside_the_options_is_followed(
+    engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_engine(engine)
+    inside = 1.0
+
+    def closed(xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int) -> Any:
+        return param - inside * grad, {}
+
+    x, y = np.zeros(3), np.zeros(3)
+    first, second = optimizer_of(impure, x), optimizer_of(closed, y)
+    with ok.use_engine(engine):
+        for rate in (1.0, 1.0, 1.0, 8.0, 8.0, 64.0):
+            inside = rate
+            monkeypatch.setitem(globals(), "outside", rate)
+            first.step(grads=[np.ones(3)])
+            second.step(grads=[np.ones(3)])
+    assert x.tolist() == y.tolist() == [-83.0] * 3
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_rule_that_fails_late_fails_as_it_does_eagerly(engine: str) -> None:
+    require_engine(engine)
+    x, y = np.zeros(3), np.zeros(3)
+    divided, rooted = optimizer_of(failing, x), optimizer_of(turning_complex, y)
+    with ok.use_engine(engine):
+        for _ in range(4):
+            divided.step(grads=[np.ones(3)])
+            rooted.step(grads=[np.ones(3)])
+        kept, rooted_kept = x.copy(), y.copy()
+        for _ in range(2):
+            with pytest.raises(ZeroDivisionError):
+                divided.step(grads=[np.ones(3)])
+            with pytest.raises((TypeError, np.exceptions.ComplexWarning)):
+                rooted.step(grads=[np.ones(3)])
+    assert_same_bits(x, kept)
+    assert_same_bits(y, rooted_kept)
+    assert divided.state[x]["step"] == rooted.state[y]["step"] == 4
 
 
 def test_available_engines_are_in_order() -> None:

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from importlib import import_module
-from operator import is_
+from types import FunctionType
 from typing import Any
 
 from optimkit.backends.bucket import Bucket
 from optimkit.backends.engines.base import Engine, Job
-from optimkit.backends.trace import NotTraceable, Traced, trace
+from optimkit.backends.trace import NUMBERS, NotTraceable, Traced, trace, trace_all_steps
 
 __all__ = ["available_engines", "forced_engine", "prepare", "use_engine"]
 
@@ -101,16 +101,36 @@ def _setting() -> str | None:
 
 
 def _traced(bucket: Bucket, update: Callable[..., Any], hyper: Any) -> Traced:
-    """Trace the rule, unless what it is called with is what it was called with before."""
-    called = update, hyper, bucket.step
-    known = bucket.cache.get("traced")
-    if known is not None and all(map(is_, called, known[0])):
-        traced: Traced = known[1]
-        return traced
-    traced = trace(update, bucket.names, bucket.scalars, hyper, bucket.step)
-    if not bucket.scalars and not hasattr(update, "__self__"):  # a function of these alone
-        bucket.cache["traced"] = called, traced
-    return traced
+    """Trace the rule; for all steps at once, where it comes again with the same options."""
+    rule, options, at = bucket.cache.get("traced", (None, None, None))
+    if rule is not update or options is not hyper:
+        bucket.cache["traced"] = update, hyper, None
+    else:
+        if at is None:
+            at = _for_all_steps(bucket, update, hyper) or False
+            bucket.cache["traced"] = update, hyper, at
+        if at:
+            try:
+                traced: Traced = at(bucket.step)
+                return traced
+            except Exception:  # what is wrong at this step the rule says itself
+                pass
+    return trace(update, bucket.names, bucket.scalars, hyper, bucket.step)
+
+
+def _for_all_steps(
+    bucket: Bucket, update: Callable[..., Any], hyper: Any
+) -> Callable[[int], Traced] | None:
+    """Return what gives the trace at any step, or None if it may depend on something else."""
+    if bucket.scalars or not isinstance(update, FunctionType) or update.__closure__:
+        return None
+    named = map(update.__globals__.get, update.__code__.co_names)
+    if any(type(value) in NUMBERS for value in named):  # they may be other numbers tomorrow
+        return None
+    try:
+        return trace_all_steps(update, bucket.names, hyper)
+    except Exception:  # a step without a value may upset a rule in any way
+        return None
 
 
 def prepare(
