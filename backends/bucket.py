@@ -27,12 +27,19 @@ class Memory:
         self.ends = np.maximum.accumulate(np.concatenate([[0], table[:, 1]]))
         self._few = self.starts.tolist(), self.ends.tolist()
 
-    def overlaps(self, stretches: Sequence[tuple[int, int]]) -> list[bool]:
-        """For each stretch of memory, whether a parameter may have a byte in it."""
-        if len(stretches) <= FEW:  # NumPy costs more to call than to do without
+    def overlaps(self, addresses: Sequence[int], reach: np.ndarray[Any, Any]) -> list[bool]:
+        """For each address, whether a parameter may have a byte in what it reaches.
+
+        `reach` is where that begins and where it ends (2, n), counted from the addresses.
+        """
+        if len(addresses) <= FEW:  # NumPy costs more to call than to do without
             starts, ends = self._few
-            return [ends[bisect_left(starts, end)] > start for start, end in stretches]
-        low, high = np.array(stretches, np.int64).T
+            lows, highs = reach.tolist()
+            return [
+                ends[bisect_left(starts, x + high)] > x + low
+                for x, low, high in zip(addresses, lows, highs, strict=True)
+            ]
+        low, high = np.fromiter(addresses, np.int64, len(addresses)) + reach
         found: list[bool] = (self.ends[self.starts.searchsorted(high)] > low).tolist()
         return found
 
@@ -90,12 +97,8 @@ class Bucket:
         self.dtype, self.device = self.layouts[0].dtype, self.layouts[0].device
         self._fingerprints = adapter.fingerprints(arrays)
         self._grad_signatures = adapter.signatures(grads)
-        self._reach = [
-            (low - address, high - address) if high else (0, 0)
-            for address, (low, high) in zip(
-                adapter.addresses(grads), map(adapter.extent, grads), strict=True
-            )
-        ]
+        extents = np.array([adapter.extent(grad) for grad in grads], np.int64).T
+        self._reach = np.where(extents[1] > 0, extents - adapter.addresses(grads), 0)
         dense = [layout.dense for layout in self.layouts]
         self._misaligned = [
             gapless and not _lie_alike(adapter, x, grad)
@@ -124,8 +127,7 @@ class Bucket:
             return
         if addresses.count(0) != self._nowhere:
             raise ValueError("a gradient that has no memory")
-        reach = zip(addresses, self._reach, strict=True)
-        endangered = self.memory.overlaps([(x + low, x + high) for x, (low, high) in reach])
+        endangered = self.memory.overlaps(addresses, self._reach)
         copied = [a or b for a, b in zip(endangered, self._misaligned, strict=True)]
         self._harmless = addresses
         if any(copied):

@@ -297,7 +297,8 @@ class _Table:
     def take(self, gradients: list[int], traced: Traced) -> None:
         """Make these gradients (their addresses) and numbers those of the next run."""
         if gradients is not self.gradients:
-            self.addresses[1] = self.gradients = gradients
+            self.addresses[1] = np.fromiter(gradients, np.int64, len(gradients))
+            self.gradients = gradients
         if traced is self.traced:
             return
         numbers = traced.slots
