@@ -56,8 +56,9 @@ class Optimizer:
       code that mutates nothing. State that it does not return stays as it is.
 
     and may declare `limits` (what each option may be), ``check_options(hyper)``,
-    ``check_param(param, hyper)``, ``sparse_gradients(hyper)`` and, where torch keeps no step count,
-    ``counts_steps = False``.
+    ``check_param(param, hyper)``, ``sparse_gradients(hyper)``; where torch keeps no step count,
+    ``counts_steps = False``; and, to be called with torch tensors where those are optimized instead
+    of NumPy's views of them, ``native = True``.
 
     Examples
     --------
@@ -82,6 +83,7 @@ class Optimizer:
     limits: ClassVar[Mapping[str, Limit]] = {}
     counts_steps: ClassVar[bool] = True  # whether the state has a "step"
     needs_sparse: ClassVar[bool] = False  # whether dense gradients are refused
+    native: ClassVar[bool] = False  # whether eager steps are given torch tensors as they are
     tensor_scalars: ClassVar[bool] = True  # whether torch keeps numbers of the state as tensors
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
@@ -424,6 +426,8 @@ class Optimizer:
                 strangers.append((param, state))
         plan = Plan(params, active, self.state.version, self._memory, strangers)
         plan.buckets = buckets(active, arrays, [grads[i] for i in active], states, self._memory)
+        for bucket in plan.buckets:
+            bucket.native = self.native
         return plan
 
     def _check_state(self, adapter: Adapter, array: Any, state: dict[str, Any], hyper: Any) -> None:

@@ -6,17 +6,21 @@ import struct
 from typing import Any
 
 
-def lerp(start: Any, end: Any, weight: float, xp: Any = None) -> Any:
+def lerp(start: Any, end: Any, weight: Any, xp: Any = None) -> Any:
     """``start + weight * (end - start)``, from whichever end is nearer.
 
     Going from the nearer end keeps the result exact at both ends; it is what ``torch.lerp`` does.
-    It takes 1 from the weight in the arrays' dtype, for which `xp` is needed: without it,
-    float32 is another number in the last bits for weights like 0.9.
+    It takes 1 from the weight in the arrays' dtype, for which a weight that is a number needs `xp`:
+    without it, float32 is another number in the last bits for weights like 0.9.
     """
+    way = end - start
     if abs(weight) < 0.5:
-        return start + weight * (end - start)
-    rest = weight - 1 if xp is None else xp.full_like(end, weight) - 1
-    return end + rest * (end - start)
+        way *= weight
+        way += start
+    else:
+        way *= weight - 1 if xp is None else xp.full_like(end, weight) - 1
+        way += end
+    return way
 
 
 def float32(number: float) -> float:
@@ -24,6 +28,47 @@ def float32(number: float) -> float:
     if abs(number) > 3.5e38:  # struct refuses what rounds to infinity
         return float(number) * float("inf")
     return float(struct.unpack("f", struct.pack("f", number))[0])
+
+
+def bfloat16(xp: Any, x: Any) -> Any:
+    """Round an array to bfloat16: to that dtype where the library computes in it, else in float32.
+
+    What is computed from the result is to be `rounded` again.
+    """
+    if _has_bfloat16(xp):
+        return xp.astype(x, xp.bfloat16)
+    return round_to_bfloat16(xp.astype(x, xp.float32))
+
+
+def rounded(xp: Any, x: Any) -> Any:
+    """Round what was computed from arrays of `bfloat16`, in its own memory."""
+    return x if _has_bfloat16(xp) else round_to_bfloat16(x)
+
+
+def add_product(xp: Any, beta: float, x: Any, alpha: float, symmetric: Any) -> Any:
+    """``beta x + alpha symmetric @ x`` in `bfloat16`, summed in float32 and rounded once.
+
+    Of a tall `x`, ``beta x + alpha x @ symmetric``.
+    """
+    tall = x.shape[0] > x.shape[1]
+    if _has_bfloat16(xp):
+        if tall:  # as torch multiplies: from the other side sums may come in another order
+            return xp.addmm(x.T, symmetric, x.T, beta=beta, alpha=alpha).T
+        return xp.addmm(x, symmetric, x, beta=beta, alpha=alpha)
+    if x is symmetric:
+        product = x @ x.T  # BLAS takes half the time for X Xᵀ
+    elif tall:
+        product = x @ symmetric
+    else:
+        product = symmetric @ x
+    if alpha != 1:
+        product *= alpha
+    product += beta * x
+    return round_to_bfloat16(product)
+
+
+def _has_bfloat16(xp: Any) -> bool:
+    return hasattr(xp, "bfloat16") and hasattr(xp, "addmm")
 
 
 def round_to_bfloat16(x: Any) -> Any:

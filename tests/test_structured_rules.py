@@ -1,5 +1,8 @@
 """Adafactor and Muon, whose rules are not elementwise, against torch."""
 
+import os
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -100,6 +103,61 @@ def test_muon(shape, dtype, options):
         rtol=0,
         atol=100 * np.finfo(dtype).eps,  # a few roundings of gradients of up to about 40
     )
+
+
+ON_TENSORS = """
+import sys
+import numpy as np, torch
+import optimkit as ok
+
+assert torch.backends.cpu.get_cpu_capability() == "DEFAULT"
+torch.set_num_threads(1)
+random = np.random.default_rng(0)
+for shape in [(4, 4), (8, 5), (5, 24), (48, 16), (1, 7), (7, 1), (300, 40), (256, 512), (512, 256)]:
+    for dtype in (torch.float32, torch.float64):
+        for options in OPTIONS:
+            start = torch.tensor(random.standard_normal(shape), dtype=dtype)
+            ours, theirs = start.clone(), start.clone()
+            own = ok.Muon([ours], **options)
+            other = torch.optim.Muon([theirs], **options)
+            for _ in range(20):
+                grad = torch.tensor(random.standard_normal(shape), dtype=dtype)
+                ours.grad, theirs.grad = grad, grad.clone()
+                own.step()
+                other.step()
+                assert torch.equal(ours.grad, grad)
+            assert torch.equal(ours, theirs), (shape, dtype, options)
+            buffers = [o.state[p]["momentum_buffer"] for o, p in ((own, ours), (other, theirs))]
+            assert torch.equal(*buffers), (shape, dtype, options)
+"""
+
+
+def test_muon_on_tensors_is_torchs_to_the_bit():
+    # In the setting without fused multiply-add, which is chosen when torch is loaded.
+    program = ON_TENSORS.replace("OPTIONS", repr(MUON))
+    environment = os.environ | {"ATEN_CPU_CAPABILITY": "default"}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
+
+
+def test_muon_on_tensors_of_other_kinds():
+    random = np.random.default_rng(0)
+    start = torch.tensor(random.standard_normal((6, 4)), dtype=torch.float32)
+    grad = torch.tensor(random.standard_normal((6, 4)), dtype=torch.float32)
+    strided = torch.empty(4, 12).T[::2]  # with gaps, and transposed
+    leaf = torch.nn.Parameter(start.clone())
+    half = start.bfloat16()
+    parameters = [strided.copy_(start), leaf, half]
+    plain = start.clone()
+    ok.Muon([plain], lr=0.1).step(grads=[grad])
+    version = leaf._version
+    ok.Muon(parameters, lr=0.1).step(grads=[grad, grad, grad.bfloat16()])
+    assert torch.equal(strided, plain)
+    assert torch.equal(leaf, plain)
+    assert leaf._version > version
+    assert leaf.requires_grad
+    assert leaf.grad_fn is None
+    # a gradient and a result of 8 bits, and singular values between 0.7 and 1.2
+    assert torch.allclose(half.float(), plain, atol=0.02)
 
 
 def test_muon_orthogonalizes():

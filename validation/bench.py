@@ -108,8 +108,8 @@ def _candidates(
     return steps
 
 
-def measure(steps: dict[str, Step], rounds: int) -> dict[str, float]:
-    """Median seconds of each step, the candidates taking turns."""
+def measure(steps: dict[str, Step], rounds: int, rest: float = REST) -> dict[str, float]:
+    """Median seconds of each step, the candidates taking turns after `rest` seconds of quiet."""
     repeats = {}
     for name, step in steps.items():
         for _ in range(3):
@@ -120,7 +120,7 @@ def measure(steps: dict[str, Step], rounds: int) -> dict[str, float]:
     times: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(rounds):
         for name, step in steps.items():
-            time.sleep(REST)
+            time.sleep(rest)
             step()  # the candidate before has left its own arrays in the caches
             start = time.perf_counter()
             for _ in range(repeats[name]):

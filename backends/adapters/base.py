@@ -78,6 +78,10 @@ class Adapter(ABC):
     def view(self, x: Any) -> Any:
         """Return the view of `x`."""
 
+    def native(self, x: Any) -> Any:
+        """Return a view that the library itself computes with."""
+        return self.view(x)
+
     @abstractmethod
     def wrap(self, view: Any, like: Any = None) -> Any:
         """Return an array of the user's kind on a view's memory, complex if that fits `like`."""

@@ -92,11 +92,14 @@ class TorchAdapter(Adapter):
     def describe(self, x: Any) -> tuple[tuple[int, ...], str, str]:
         return tuple(x.shape), str(x.dtype).removeprefix("torch."), str(x.device)
 
-    def view(self, x: Any) -> Any:
+    def native(self, x: Any) -> Any:
         x = x.detach()
         if x.is_complex():
             x = torch.view_as_real(x.resolve_conj())
-        x = x.resolve_neg()
+        return x.resolve_neg()
+
+    def view(self, x: Any) -> Any:
+        x = self.native(x)
         if x.device.type == "cpu":
             if x.dtype in NUMPY_DTYPES:
                 return x.numpy()

@@ -21,11 +21,12 @@ def _is_view(x: Any) -> bool:
 def prepare(bucket: Bucket, update: Callable[..., Any], hyper: Any) -> Job:
     """Make ready a call of `update` for every parameter of the bucket."""
     adapter, half = bucket.adapter, bucket.dtype in HALF
+    view = adapter.native if bucket.native else adapter.view
 
     def run_one(i: int, x: Any) -> dict[str, Any]:
         columns = ("param", "grad", *bucket.names)
         owners = {name: bucket.column(name)[i] for name in columns}
-        views = {name: adapter.view(owner) for name, owner in owners.items()}
+        views = {name: view(owner) for name, owner in owners.items()}
         xp = adapter.namespace(views["param"])
         dtype = views["param"].dtype
         arrays = {k: xp.astype(v, xp.float32) for k, v in views.items()} if half else views

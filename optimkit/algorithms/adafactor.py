@@ -155,7 +155,7 @@ class Adafactor(Optimizer):
             param = param * (1 - lr * hyper.weight_decay)
         # of a vector V = β V + (1 - β) G² and U = G / max(sqrt(V), ε1)
         if param.ndim < 2:
-            variance = lerp(state["variance"], grad * grad, share)
+            variance = lerp(state["variance"], grad * grad, share, xp)
             direction, new = grad / xp.maximum(xp.sqrt(variance), eps1), {"variance": variance}
         else:
             direction, new = factored(xp, grad, state, share, eps1)
@@ -171,9 +171,9 @@ def factored(
     """Return the direction U of a matrix and its new state: a row R and a column C make V."""
     # R = β R + (1 - β) mean(G²) of each row, C likewise of each column
     row_mean = xp.vecdot(grad, grad)[..., None] / grad.shape[-1]
-    row = lerp(state["row_var"], row_mean, share)
+    row = lerp(state["row_var"], row_mean, share, xp)
     column_mean = xp.mean(grad * grad, axis=-2, keepdims=True)
-    column = lerp(state["col_var"], column_mean, share)
+    column = lerp(state["col_var"], column_mean, share, xp)
     # V = R C / max(mean(R), ε1) and U = G / max(sqrt(V), ε1), formed only if ε1 counts
     mean = xp.maximum(xp.mean(row, axis=-2, keepdims=True), eps1)
     root, other = xp.sqrt(row / mean), xp.sqrt(column)

@@ -6,7 +6,7 @@ from typing import Any
 
 from optimkit.optimizer import Optimizer
 from optimkit.options import below_100, non_negative, number, three_numbers
-from optimkit.rounding import lerp, round_to_bfloat16
+from optimkit.rounding import add_product, bfloat16, lerp, rounded
 
 
 class Muon(Optimizer):
@@ -65,10 +65,11 @@ class Muon(Optimizer):
     depend on the scale. As in [1]_ and torch, the iteration is rounded to bfloat16, so the
     singular values of the step lie between about 0.7 and 1.2 instead of being 1.
 
-    Differs from torch in the last bit of bfloat16: products are summed in float32 and rounded once,
-    as in torch, but in another order, so about one entry in 10,000 of a product is rounded to its
-    neighbour, and the iteration spreads that. A step differs by up to 1 percent (Frobenius norm);
-    torch's own steps differ by 0.7 percent between a processor with AMX and one without.
+    On torch tensors the iteration runs in torch's own bfloat16, to the bit as in torch. Elsewhere
+    it differs from torch in the last bit of bfloat16: products are summed in float32 and rounded
+    once, as in torch, but in another order, so about one entry in 10,000 of a product is rounded to
+    its neighbour, and the iteration spreads that. A step differs by up to 1 percent (Frobenius
+    norm); torch's own steps differ by 0.7 percent between a processor with AMX and one without.
 
     References
     ----------
@@ -95,6 +96,7 @@ class Muon(Optimizer):
         "ns_steps": below_100,
     }
     counts_steps = False
+    native = True
 
     def __init__(
         self,
@@ -152,10 +154,12 @@ class Muon(Optimizer):
     ) -> tuple[Any, dict[str, Any]]:
         lr, momentum, (rows, columns) = hyper.lr, hyper.momentum, param.shape
         # B = μ B + (1 - μ) G
-        buffer = lerp(state["momentum_buffer"], grad, 1 - momentum)
+        share = xp.asarray(1 - momentum, dtype=param.dtype)
+        buffer = lerp(state["momentum_buffer"], grad, share)
         # O = NS(B), or with Nesterov's look-ahead NS((1 - μ) G + μ B)
-        matrix = lerp(grad, buffer, momentum) if hyper.nesterov else buffer
-        direction = orthogonalize(xp, matrix, hyper.ns_coefficients, hyper.ns_steps, hyper.eps)
+        share = xp.asarray(momentum, dtype=param.dtype)
+        direction = bfloat16(xp, lerp(grad, buffer, share) if hyper.nesterov else buffer)
+        direction = orthogonalize(xp, direction, hyper.ns_coefficients, hyper.ns_steps, hyper.eps)
         # s = sqrt(max(1, m / n)), or 0.2 sqrt(max(m, n)) to match AdamW
         if hyper.adjust_lr_fn == "match_rms_adamw":
             scale = 0.2 * max(rows, columns) ** 0.5
@@ -164,35 +168,27 @@ class Muon(Optimizer):
         # θ = (1 - γλ) θ - γ s O
         param = param * (1 - lr * hyper.weight_decay)
         direction = xp.astype(direction, param.dtype, copy=False)
-        return param + (-(lr * scale)) * direction, {"momentum_buffer": buffer}
+        direction *= -(lr * scale)
+        param += direction
+        return param, {"momentum_buffer": buffer}
 
 
 def orthogonalize(
-    xp: Any, matrix: Any, coefficients: tuple[float, float, float], steps: int, eps: float
+    xp: Any, x: Any, coefficients: tuple[float, float, float], steps: int, eps: float
 ) -> Any:
-    """Bring the singular values of `matrix` near to 1: Newton-Schulz, rounded to bfloat16.
+    """Bring the singular values of a matrix of `bfloat16` near to 1: Newton-Schulz.
 
     Each product is summed in float32 and rounded once. Of a tall matrix the transpose is iterated.
     """
     a, b, c = coefficients
-    tall = matrix.shape[0] > matrix.shape[1]
     # X = M / max(|M|, ε)
-    x = round_to_bfloat16(xp.astype(matrix, xp.float32))
-    entries = xp.reshape(x, (-1,))
-    norm = round_to_bfloat16(xp.maximum(xp.sqrt(xp.vecdot(entries, entries)), eps))
-    x = round_to_bfloat16(x / norm)
+    norm = rounded(xp, xp.linalg.vector_norm(x))
+    x = rounded(xp, x / rounded(xp, xp.maximum(norm, xp.full_like(norm, eps))))
     for _ in range(steps):
         # A = X Xᵀ
-        gram = round_to_bfloat16(x.T @ x if tall else x @ x.T)
-        # P = b A + c A² (A is its own transpose, and a product A Aᵀ takes BLAS half the time)
-        polynomial = gram @ gram.T
-        polynomial *= c
-        gram *= b
-        polynomial += gram
-        polynomial = round_to_bfloat16(polynomial)
+        gram = rounded(xp, x.T @ x if x.shape[0] > x.shape[1] else x @ x.T)
+        # P = b A + c A²
+        polynomial = add_product(xp, b, gram, c, gram)
         # X = a X + P X
-        product = x @ polynomial if tall else polynomial @ x
-        x *= a
-        product += x
-        x = round_to_bfloat16(product)
+        x = add_product(xp, a, x, 1, polynomial)
     return x
