@@ -68,15 +68,11 @@ class Bucket:
     grad_addresses : list of int
     cache : dict
         For the engines: valid as long as the bucket is.
-    native : bool
-        Whether the rule is to run on what the library itself computes with, where that is not its
-        view.
     rows : list of Rows
         Where the arrays are the touched rows of parameters: those.
     """
 
     rows: Sequence[Any] = ()
-    native = False
 
     def __init__(
         self,

@@ -151,6 +151,7 @@ class Count:
     """A Python number computed from the step: its formula, in place of its value."""
 
     __slots__ = ("formula",)
+    __array_ufunc__ = None  # NumPy's numbers have a type that a formula would lose
 
     def __init__(self, formula: str = "step") -> None:
         if len(formula) > LONGEST:
@@ -163,7 +164,7 @@ class Count:
     def _value_is_needed(self, *args: Any) -> Any:
         raise NotTraceable("the step decides what is computed")
 
-    __bool__ = __str__ = __format__ = _value_is_needed
+    __bool__ = __repr__ = __str__ = __format__ = _value_is_needed
     __lt__ = __le__ = __gt__ = __ge__ = _value_is_needed
     __eq__ = __ne__ = _value_is_needed
     __hash__ = None  # type: ignore[assignment]

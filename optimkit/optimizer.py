@@ -53,7 +53,8 @@ class Optimizer:
 
     - ``init(xp, param, hyper) -> dict``, the state before the first step: arrays and numbers;
     - ``update(xp, param, grad, state, hyper, step) -> (param, dict)``, one step, as pure Array API
-      code that mutates nothing. State that it does not return stays as it is.
+      code that changes nothing but what it has made itself. State that it does not return stays
+      as it is.
 
     and may declare `limits` (what each option may be), ``check_options(hyper)``,
     ``check_param(param, hyper)``, ``sparse_gradients(hyper)``; where torch keeps no step count,
@@ -284,7 +285,7 @@ class Optimizer:
             for bucket in self._buckets(index, group, column, hyper):
                 if bucket.rows:
                     hyper = SimpleNamespace(**vars(hyper) | {"sparse": True})
-                job, _ = engines.prepare(bucket, self.update, hyper, hyper.fused)
+                job, _ = engines.prepare(bucket, self.update, hyper, hyper.fused, self.native)
                 work.append((bucket, job))
         # Where parameters have moved, a group seen before may have gradients in their new memory.
         return work if memory in (None, self._memory) else self._prepare(columns)
@@ -426,8 +427,6 @@ class Optimizer:
                 strangers.append((param, state))
         plan = Plan(params, active, self.state.version, self._memory, strangers)
         plan.buckets = buckets(active, arrays, [grads[i] for i in active], states, self._memory)
-        for bucket in plan.buckets:
-            bucket.native = self.native
         return plan
 
     def _check_state(self, adapter: Adapter, array: Any, state: dict[str, Any], hyper: Any) -> None:

@@ -6,12 +6,12 @@ import struct
 from typing import Any
 
 
-def lerp(start: Any, end: Any, weight: Any, xp: Any = None) -> Any:
+def lerp(start: Any, end: Any, weight: float, xp: Any = None) -> Any:
     """``start + weight * (end - start)``, from whichever end is nearer.
 
     Going from the nearer end keeps the result exact at both ends; it is what ``torch.lerp`` does.
-    It takes 1 from the weight in the arrays' dtype, for which a weight that is a number needs `xp`:
-    without it, float32 is another number in the last bits for weights like 0.9.
+    It takes 1 from the weight in the arrays' dtype, for which `xp` is needed unless the weight is a
+    number of that dtype: as float32, 0.9 is another number in the last bits.
     """
     way = end - start
     if abs(weight) < 0.5:
@@ -48,7 +48,7 @@ def rounded(xp: Any, x: Any) -> Any:
 def add_product(xp: Any, beta: float, x: Any, alpha: float, symmetric: Any) -> Any:
     """``beta x + alpha symmetric @ x`` in `bfloat16`, summed in float32 and rounded once.
 
-    Of a tall `x`, ``beta x + alpha x @ symmetric``.
+    Of a tall `x`, ``beta x + alpha x @ symmetric``. The memory of `x` is used up.
     """
     tall = x.shape[0] > x.shape[1]
     if _has_bfloat16(xp):
@@ -56,14 +56,15 @@ def add_product(xp: Any, beta: float, x: Any, alpha: float, symmetric: Any) -> A
             return xp.addmm(x.T, symmetric, x.T, beta=beta, alpha=alpha).T
         return xp.addmm(x, symmetric, x, beta=beta, alpha=alpha)
     if x is symmetric:
-        product = x @ x.T  # BLAS takes half the time for X Xᵀ
+        product = x @ x.T  # as it is its own transpose; BLAS takes half the time for X Xᵀ
     elif tall:
         product = x @ symmetric
     else:
         product = symmetric @ x
     if alpha != 1:
         product *= alpha
-    product += beta * x
+    x *= beta
+    product += x
     return round_to_bfloat16(product)
 
 

@@ -583,7 +583,6 @@ def test_the_fastest_engine_runs_unless_told_otherwise(used: list[str]) -> None:
 
 
 calls: list[float] = []  # of `watched`, with their learning rates
-outside = 1.0  # a number that a rule finds elsewhere than in its options
 
 
 def watched(xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int) -> Any:
@@ -592,16 +591,33 @@ def watched(xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int) -
     return param - hyper.lr / (1 + step) * buffer, {"buffer": buffer}
 
 
-def impure(xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int) -> Any:
-    return param - outside * grad, {}
+def odd(xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int) -> Any:
+    """The formula of a step without a value would be another one."""
+    rate = hyper.lr if isinstance(step, int) else 5 * hyper.lr
+    return param - rate / step * grad, {}
+
+
+def scalar(xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int) -> Any:
+    """A NumPy number makes a float32 array one of float64, so this is not traceable."""
+    return param - (np.float64(0.1) * step) * grad, {}
 
 
 def failing(xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int) -> Any:
-    return param - hyper.lr / (5 - step) * grad, {}
+    return param - hyper.lr / (LATE - step) * grad, {}
 
 
 def turning_complex(xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int) -> Any:
-    return param - hyper.lr * (4.5 - step) ** 0.5 * grad, {}
+    return param - hyper.lr * (LATE - 0.5 - step) ** 0.5 * grad, {}
+
+
+LATE = engines.PATIENCE + 4
+
+
+@pytest.fixture
+def ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the rules above pass for optimkit's own, of which traces are kept."""
+    for rule in (watched, odd, scalar, failing, turning_complex):
+        monkeypatch.setattr(rule, "__module__", "optimkit.algorithms.tried")
 
 
 def optimizer_of(rule: Callable[..., Any], x: Any, **options: Any) -> ok.Optimizer:
@@ -615,52 +631,56 @@ def optimizer_of(rule: Callable[..., Any], x: Any, **options: Any) -> ok.Optimiz
     return Rule([x], {"lr": 0.5, **options})
 
 
-def test_a_rule_that_sees_the_same_options_is_not_called_again() -> None:
-    calls.clear()
+def test_a_rule_that_sees_the_same_options_is_not_called_again(ours: None) -> None:
     x, eager, grad = np.zeros(3), np.zeros(3), np.ones(3)
     optimizer = optimizer_of(watched, x, momentum=0.5)
     reference = optimizer_of(watched, eager, momentum=0.5, fused=False)
-    expected = []
     for option, value in (("lr", 0.5), ("lr", 0.25), ("momentum", 0.0)):
         optimizer.param_groups[0][option] = reference.param_groups[0][option] = value
-        for _ in range(4):  # for this step, for all steps, and not again
+        calls.clear()
+        for _ in range(engines.PATIENCE + 4):
             optimizer.step(grads=[grad])
-        expected += [optimizer.param_groups[0]["lr"]] * 2
-        assert calls == expected
-        for _ in range(4):
+        # for each of these steps, for all steps, and not again
+        assert calls == [optimizer.param_groups[0]["lr"]] * (engines.PATIENCE + 1)
+        for _ in range(engines.PATIENCE + 4):
             reference.step(grads=[grad])
-        del calls[len(expected) :]
         assert_same_bits(x, eager)
 
 
+def test_a_users_rule_is_called_at_every_step() -> None:
+    x, grad = np.zeros(3), np.ones(3)
+    optimizer = optimizer_of(watched, x, momentum=0.5)
+    calls.clear()
+    for _ in range(2 * engines.PATIENCE):
+        optimizer.step(grads=[grad])
+    assert len(calls) == 2 * engines.PATIENCE
+
+
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_number_from_outside_the_options_is_followed(
-    engine: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("rule", [watched, odd, scalar])
+def test_kept_traces_have_the_bits_of_the_rule(
+    engine: str, rule: Callable[..., Any], ours: None
 ) -> None:
     require_engine(engine)
-    inside = 1.0
-
-    def closed(xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int) -> Any:
-        return param - inside * grad, {}
-
-    x, y = np.zeros(3), np.zeros(3)
-    first, second = optimizer_of(impure, x), optimizer_of(closed, y)
-    with ok.use_engine(engine):
-        for rate in (1.0, 1.0, 1.0, 8.0, 8.0, 64.0):
-            inside = rate
-            monkeypatch.setitem(globals(), "outside", rate)
-            first.step(grads=[np.ones(3)])
-            second.step(grads=[np.ones(3)])
-    assert x.tolist() == y.tolist() == [-83.0] * 3
+    random = np.random.default_rng(0)
+    start, grad = random.standard_normal((2, 7)).astype("float32")
+    x, y = start.copy(), start.copy()
+    optimizer = optimizer_of(rule, x, momentum=0.9)
+    reference = optimizer_of(rule, y, momentum=0.9, fused=False)
+    for _ in range(3 * engines.PATIENCE):
+        with ok.use_engine(engine):
+            optimizer.step(grads=[grad])
+        reference.step(grads=[grad])
+        assert_same_bits(x, y)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_rule_that_fails_late_fails_as_it_does_eagerly(engine: str) -> None:
+def test_a_rule_that_fails_late_fails_as_it_does_eagerly(engine: str, ours: None) -> None:
     require_engine(engine)
     x, y = np.zeros(3), np.zeros(3)
     divided, rooted = optimizer_of(failing, x), optimizer_of(turning_complex, y)
     with ok.use_engine(engine):
-        for _ in range(4):
+        for _ in range(LATE - 1):
             divided.step(grads=[np.ones(3)])
             rooted.step(grads=[np.ones(3)])
         kept, rooted_kept = x.copy(), y.copy()
@@ -671,7 +691,7 @@ def test_a_rule_that_fails_late_fails_as_it_does_eagerly(engine: str) -> None:
                 rooted.step(grads=[np.ones(3)])
     assert_same_bits(x, kept)
     assert_same_bits(y, rooted_kept)
-    assert divided.state[x]["step"] == rooted.state[y]["step"] == 4
+    assert divided.state[x]["step"] == rooted.state[y]["step"] == LATE - 1
 
 
 def test_available_engines_are_in_order() -> None:

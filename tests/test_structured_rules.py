@@ -139,6 +139,16 @@ def test_muon_on_tensors_is_torchs_to_the_bit():
     subprocess.run([sys.executable, "-c", program], env=environment, check=True)
 
 
+def test_muon_on_tensors_where_another_device_is_the_default():
+    param = torch.nn.Parameter(torch.ones(4, 3))
+    plain = param.detach().clone()
+    grad = torch.arange(12.0).reshape(4, 3)
+    ok.Muon([plain]).step(grads=[grad])
+    with torch.device("meta"):
+        ok.Muon([param]).step(grads=[grad])
+    assert torch.equal(param, plain)
+
+
 def test_muon_on_tensors_of_other_kinds():
     random = np.random.default_rng(0)
     start = torch.tensor(random.standard_normal((6, 4)), dtype=torch.float32)

@@ -354,7 +354,11 @@ NEEDS_THE_VALUE: dict[str, Callable[[Any], Any]] = {
     "str": lambda step: float(str(step)),
     "remainder": lambda step: step % 2,
     "attribute": lambda step: step.real,
+    "repr": lambda step: float(repr(step)),
     "complex": lambda step: step * 1j,
+    "NumPy's number": lambda step: np.float64(0.9) ** step,
+    "a NumPy number on the right": lambda step: step * np.float32(0.9),
+    "NumPy's function": lambda step: np.power(0.9, step),
     "far too long": lambda step: sum([step] * 400),
 }
 

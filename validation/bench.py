@@ -199,7 +199,7 @@ def step_bounds(table: Table) -> list[Bound]:
 
 
 def trace_time() -> Bound:
-    """Cost of tracing AdamW once, which every bucket does at every step."""
+    """Cost of tracing AdamW once, as a bucket does when an option changes."""
     from types import SimpleNamespace
 
     from optimkit.backends.trace import trace

@@ -13,7 +13,8 @@ from optimkit.backends.sparse import Entries, RowSparse, coalesce, entries_of_ro
 
 # In CPython a NumPy array begins with its object header and the address of its data. Reading that
 # word costs a sixth of `__array_interface__`; the probe makes sure that it is there. `_data[i]` is
-# the word at the address 8 * i + header, and the addresses of objects are multiples of 8.
+# the word at the address of the object `i` words into memory, plus the header.
+_WORD = ctypes.sizeof(ctypes.c_size_t)
 _data = ctypes.POINTER(ctypes.c_size_t).from_buffer(ctypes.c_size_t(object.__basicsize__))
 
 
@@ -23,7 +24,7 @@ def _address_of(x: np.ndarray[Any, Any]) -> int:
 
 def _layout_is_known() -> bool:
     probes: list[np.ndarray[Any, Any]] = [np.empty(3), np.empty((2, 5), "f")[1:, 2:], np.empty(())]
-    return all(_data[id(x) // 8] == _address_of(x) for x in probes)
+    return all(_data[id(x) // _WORD] == _address_of(x) for x in probes)
 
 
 _FAST = _layout_is_known()
@@ -66,7 +67,7 @@ class NumPyAdapter(Adapter):
 
     def addresses(self, arrays: Sequence[Any]) -> list[int]:
         if _FAST:
-            return [_data[id(x) // 8] for x in arrays]
+            return [_data[id(x) // _WORD] for x in arrays]
         return [_address_of(x) for x in arrays]
 
     def extent(self, x: Any) -> tuple[int, int]:

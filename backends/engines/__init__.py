@@ -8,17 +8,17 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from importlib import import_module
-from types import FunctionType
 from typing import Any
 
 from optimkit.backends.bucket import Bucket
 from optimkit.backends.engines.base import Engine, Job
-from optimkit.backends.trace import NUMBERS, NotTraceable, Traced, trace, trace_all_steps
+from optimkit.backends.trace import NotTraceable, Traced, trace, trace_all_steps
 
 __all__ = ["available_engines", "forced_engine", "prepare", "use_engine"]
 
 FUSED = ("numba", "blocked")
 NAMES = (*FUSED, "eager")
+PATIENCE = 8  # steps with the same options before a rule is traced for all steps, which costs more
 ELSEWHERE = {"cuda": "CuPy arrays and CUDA tensors run on eager"}
 
 _override: ContextVar[str | None] = ContextVar("optimkit_engine", default=None)
@@ -101,42 +101,53 @@ def _setting() -> str | None:
 
 
 def _traced(bucket: Bucket, update: Callable[..., Any], hyper: Any) -> Traced:
-    """Trace the rule; for all steps at once, where it comes again with the same options."""
-    rule, options, at = bucket.cache.get("traced", (None, None, None))
+    """Trace the rule; for all steps at once, where it keeps coming with the same options."""
+    rule, options, seen = bucket.cache.get("traced", (None, None, 0))
     if rule is not update or options is not hyper:
-        bucket.cache["traced"] = update, hyper, None
-    else:
-        if at is None:
-            at = _for_all_steps(bucket, update, hyper) or False
-            bucket.cache["traced"] = update, hyper, at
-        if at:
-            try:
-                traced: Traced = at(bucket.step)
-                return traced
-            except Exception:  # what is wrong at this step the rule says itself
-                pass
-    return trace(update, bucket.names, bucket.scalars, hyper, bucket.step)
+        seen = 0
+    if not callable(seen):
+        traced = trace(update, bucket.names, bucket.scalars, hyper, bucket.step)
+        seen += 1
+        if seen == PATIENCE:
+            seen = _for_all_steps(bucket, update, hyper, traced) or seen
+        bucket.cache["traced"] = update, hyper, seen
+        return traced
+    try:
+        kept: Traced = seen(bucket.step)
+        return kept
+    except (ArithmeticError, NotTraceable):  # what is wrong at this step the rule says itself
+        return trace(update, bucket.names, bucket.scalars, hyper, bucket.step)
 
 
 def _for_all_steps(
-    bucket: Bucket, update: Callable[..., Any], hyper: Any
+    bucket: Bucket, update: Callable[..., Any], hyper: Any, traced: Traced
 ) -> Callable[[int], Traced] | None:
-    """Return what gives the trace at any step, or None if it may depend on something else."""
-    if bucket.scalars or not isinstance(update, FunctionType) or update.__closure__:
-        return None
-    named = map(update.__globals__.get, update.__code__.co_names)
-    if any(type(value) in NUMBERS for value in named):  # they may be other numbers tomorrow
+    """Return what gives the trace at any step, or None if that is not known.
+
+    `traced` is the trace at the bucket's step. Our own rules depend on their arguments alone, while
+    a user's may read a number elsewhere: that is traced at every step.
+    """
+    if bucket.scalars or not str(update.__module__).startswith("optimkit."):
         return None
     try:
-        return trace_all_steps(update, bucket.names, hyper)
-    except Exception:  # a step without a value may upset a rule in any way
+        at = trace_all_steps(update, bucket.names, hyper)
+    except (NotTraceable, TypeError):
         return None
+    again = at(bucket.step)
+    same = again == traced and list(map(type, again.slots)) == list(map(type, traced.slots))
+    return at if same else None
 
 
 def prepare(
-    bucket: Bucket, update: Callable[..., Any], hyper: Any, fused: bool | None
+    bucket: Bucket,
+    update: Callable[..., Any],
+    hyper: Any,
+    fused: bool | None,
+    native: bool = False,
 ) -> tuple[Job, str]:
     """Make ready one step of the rule `update` over a bucket, on the engine that is to run it.
+
+    A `native` rule is called, where it is not traced, with what the library itself computes with.
 
     Returns
     -------
@@ -173,4 +184,4 @@ def prepare(
         raise RuntimeError(f"fused=True, but no fused engine can run this: {'; '.join(objections)}")
     from optimkit.backends.engines import eager
 
-    return eager.prepare(bucket, update, hyper), "eager"
+    return eager.prepare(bucket, update, hyper, native), "eager"

@@ -18,10 +18,10 @@ def _is_view(x: Any) -> bool:
     return getattr(x, "base", None) is not None or getattr(x, "_base", None) is not None
 
 
-def prepare(bucket: Bucket, update: Callable[..., Any], hyper: Any) -> Job:
+def prepare(bucket: Bucket, update: Callable[..., Any], hyper: Any, native: bool = False) -> Job:
     """Make ready a call of `update` for every parameter of the bucket."""
     adapter, half = bucket.adapter, bucket.dtype in HALF
-    view = adapter.native if bucket.native else adapter.view
+    view = adapter.native if native else adapter.view
 
     def run_one(i: int, x: Any) -> dict[str, Any]:
         columns = ("param", "grad", *bucket.names)

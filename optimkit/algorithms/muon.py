@@ -6,7 +6,7 @@ from typing import Any
 
 from optimkit.optimizer import Optimizer
 from optimkit.options import below_100, non_negative, number, three_numbers
-from optimkit.rounding import add_product, bfloat16, lerp, rounded
+from optimkit.rounding import add_product, bfloat16, float32, lerp, rounded
 
 
 class Muon(Optimizer):
@@ -65,11 +65,12 @@ class Muon(Optimizer):
     depend on the scale. As in [1]_ and torch, the iteration is rounded to bfloat16, so the
     singular values of the step lie between about 0.7 and 1.2 instead of being 1.
 
-    On torch tensors the iteration runs in torch's own bfloat16, to the bit as in torch. Elsewhere
-    it differs from torch in the last bit of bfloat16: products are summed in float32 and rounded
-    once, as in torch, but in another order, so about one entry in 10,000 of a product is rounded to
-    its neighbour, and the iteration spreads that. A step differs by up to 1 percent (Frobenius
-    norm); torch's own steps differ by 0.7 percent between a processor with AMX and one without.
+    On torch tensors the iteration runs in torch's own bfloat16: to the bit as in torch, given the
+    same momentum, which torch computes with fused multiply-add where it can. Elsewhere it differs
+    from torch in the last bit of bfloat16: products are summed in float32 and rounded once, as in
+    torch, but in another order, so about one entry in 10,000 of a product is rounded to its
+    neighbour, and the iteration spreads that. A step differs by up to 1 percent (Frobenius norm);
+    torch's own steps differ by 0.7 percent between a processor with AMX and one without.
 
     References
     ----------
@@ -153,12 +154,12 @@ class Muon(Optimizer):
         xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int
     ) -> tuple[Any, dict[str, Any]]:
         lr, momentum, (rows, columns) = hyper.lr, hyper.momentum, param.shape
+        precise = float32 if param.dtype == xp.float32 else float
         # B = μ B + (1 - μ) G
-        share = xp.asarray(1 - momentum, dtype=param.dtype)
-        buffer = lerp(state["momentum_buffer"], grad, share)
+        buffer = lerp(state["momentum_buffer"], grad, precise(1 - momentum))
         # O = NS(B), or with Nesterov's look-ahead NS((1 - μ) G + μ B)
-        share = xp.asarray(momentum, dtype=param.dtype)
-        direction = bfloat16(xp, lerp(grad, buffer, share) if hyper.nesterov else buffer)
+        matrix = lerp(grad, buffer, precise(momentum)) if hyper.nesterov else buffer
+        direction = bfloat16(xp, matrix)
         direction = orthogonalize(xp, direction, hyper.ns_coefficients, hyper.ns_steps, hyper.eps)
         # s = sqrt(max(1, m / n)), or 0.2 sqrt(max(m, n)) to match AdamW
         if hyper.adjust_lr_fn == "match_rms_adamw":
