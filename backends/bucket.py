@@ -97,8 +97,9 @@ class Bucket:
         self.dtype, self.device = self.layouts[0].dtype, self.layouts[0].device
         self._fingerprints = adapter.fingerprints(arrays)
         self._grad_signatures = adapter.signatures(grads)
+        addresses = adapter.addresses(grads)
         extents = np.array([adapter.extent(grad) for grad in grads], np.int64).T
-        self._reach = np.where(extents[1] > 0, extents - adapter.addresses(grads), 0)
+        self._reach = np.where(extents[1] > 0, extents - addresses, 0)
         dense = [layout.dense for layout in self.layouts]
         self._misaligned = [
             gapless and not _lie_alike(adapter, x, grad)
@@ -106,7 +107,7 @@ class Bucket:
         ]
         # addresses of the latest gradients, if they could be used as they were
         self._harmless: list[int] | None = None
-        self._nowhere = adapter.addresses(grads).count(0)
+        self._nowhere = addresses.count(0)
         self._take(grads)
         self.fusable = all(dense) and all(
             _lie_alike(adapter, x, other)

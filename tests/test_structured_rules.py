@@ -106,7 +106,6 @@ def test_muon(shape, dtype, options):
 
 
 ON_TENSORS = """
-import sys
 import numpy as np, torch
 import optimkit as ok
 
