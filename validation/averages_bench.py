@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from optimkit import clip, swa_utils
@@ -12,8 +13,8 @@ from optimkit.validation.bench import (
     Table,
     _arrays,
     _tensors,
-    measure,
     on_engine,
+    turns_of_lots,
 )
 
 DECAY = 0.999
@@ -62,7 +63,8 @@ def averages_table(rounds: int, workloads: list[str], engines: list[str]) -> Tab
     """Measure the exponential moving average; the reference is torch's ``_foreach_lerp_``."""
     table = Table("EMA", "torch foreach")
     for workload in workloads:
-        table.seconds[workload] = measure(_ema_candidates(WORKLOADS[workload], engines), rounds)
+        make = partial(_ema_candidates, WORKLOADS[workload], engines)
+        table.times[workload] = turns_of_lots(make, rounds)
     return table
 
 
@@ -70,7 +72,8 @@ def clipping_table(rounds: int, workloads: list[str], engines: list[str]) -> Tab
     """Measure `clip_grad_norm_`; the reference is ``torch.nn.utils.clip_grad_norm_``."""
     table = Table("clip_grad_norm_", "torch foreach")
     for workload in workloads:
-        table.seconds[workload] = measure(_clip_candidates(WORKLOADS[workload], engines), rounds)
+        make = partial(_clip_candidates, WORKLOADS[workload], engines)
+        table.times[workload] = turns_of_lots(make, rounds)
     return table
 
 
@@ -79,13 +82,5 @@ def average_bounds(table: Table) -> list[Bound]:
     return [
         Bound(f"EMA, {workload}: numba / torch foreach", table.ratio(workload, "numba"), bound)
         for workload, bound in EMA_BOUNDS.items()
-        if "numba" in table.seconds.get(workload, {})
+        if "numba" in table.times.get(workload, {})
     ]
-
-
-def ratios(table: Table) -> dict[str, dict[str, float]]:
-    """Return the time of each candidate over the reference's, by workload."""
-    return {
-        workload: {candidate: table.ratio(workload, candidate) for candidate in seconds}
-        for workload, seconds in table.seconds.items()
-    }

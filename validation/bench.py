@@ -1,4 +1,4 @@
-"""How fast is it: engines and peers side by side in one process, as ratios of medians."""
+"""How fast is it: engines and peers side by side in one process, as medians of ratios."""
 
 from __future__ import annotations
 
@@ -108,8 +108,8 @@ def _candidates(
     return steps
 
 
-def measure(steps: dict[str, Step], rounds: int, rest: float = REST) -> dict[str, float]:
-    """Median seconds of each step, the candidates taking turns after `rest` seconds of quiet."""
+def turns(steps: dict[str, Step], rounds: int, rest: float = REST) -> dict[str, list[float]]:
+    """Seconds of each step, turn by turn, the candidates following one another after a rest."""
     repeats = {}
     for name, step in steps.items():
         for _ in range(3):
@@ -126,6 +126,20 @@ def measure(steps: dict[str, Step], rounds: int, rest: float = REST) -> dict[str
             for _ in range(repeats[name]):
                 step()
             times[name].append((time.perf_counter() - start) / repeats[name])
+    return times
+
+
+def turns_of_lots(
+    make: Callable[[], dict[str, Step]], rounds: int, rest: float = REST
+) -> dict[str, list[float]]:
+    """The turns of several sets of the same candidates, at least `rounds` in all."""
+    lots = [turns(steps, -(-rounds // LOTS), rest) for steps in [make() for _ in range(LOTS)]]
+    return {name: [time for lot in lots for time in lot[name]] for name in lots[0]}
+
+
+def measure(steps: dict[str, Step], rounds: int, rest: float = REST) -> dict[str, float]:
+    """Median seconds of each step."""
+    times = turns(steps, rounds, rest)
     return {name: statistics.median(values) for name, values in times.items()}
 
 
@@ -149,14 +163,29 @@ BLOCKED_BOUNDS = {"1 x 1M": 0.6, "mix, 10M": 0.6, "1 x 10M": 0.6}
 
 @dataclass
 class Table:
-    """Times of one optimizer: a row for each workload, a column for each candidate."""
+    """Times of one optimizer, turn by turn: a row for each workload, a column for each candidate.
+
+    A ratio is taken within each turn, where both found the machine alike; shown is the median.
+    """
 
     optimizer: str
     reference: str
-    seconds: dict[str, dict[str, float]] = field(default_factory=dict)
+    times: dict[str, dict[str, list[float]]] = field(default_factory=dict)
 
-    def ratio(self, workload: str, candidate: str) -> float:
-        return self.seconds[workload][candidate] / self.seconds[workload][self.reference]
+    def ratio(self, workload: str, candidate: str, reference: str | None = None) -> float:
+        times = self.times[workload]
+        pairs = zip(times[candidate], times[reference or self.reference], strict=True)
+        return statistics.median(own / other for own, other in pairs)
+
+    def seconds(self, workload: str, candidate: str) -> float:
+        return statistics.median(self.times[workload][candidate])
+
+    def ratios(self) -> dict[str, dict[str, float]]:
+        """Return the time of each candidate over the reference's, by workload."""
+        return {
+            workload: {candidate: self.ratio(workload, candidate) for candidate in times}
+            for workload, times in self.times.items()
+        }
 
 
 def steps_table(name: str, rounds: int, workloads: list[str], engines: list[str]) -> Table:
@@ -166,35 +195,29 @@ def steps_table(name: str, rounds: int, workloads: list[str], engines: list[str]
         reference = "eager"
     table = Table(name, reference)
     for workload in workloads:
-        sizes = WORKLOADS[workload]
-        turns = (rounds if sum(sizes) < 5e6 else rounds // 2) // LOTS + 1
-        made = [_candidates(name, OPTIMIZERS[name], sizes, engines) for _ in range(LOTS)]
-        lots = [measure(steps, turns) for steps in made]
-        table.seconds[workload] = {
-            candidate: statistics.median(lot[candidate] for lot in lots) for candidate in lots[0]
-        }
+        make = partial(_candidates, name, OPTIMIZERS[name], WORKLOADS[workload], engines)
+        table.times[workload] = turns_of_lots(make, rounds)
     return table
 
 
 def step_bounds(table: Table) -> list[Bound]:
     """What the tables must show."""
-    bounds = []
-    for workload, seconds in table.seconds.items():
+    bounds, of_fastest = [], []
+    for workload, times in table.times.items():
         what = f"{table.optimizer}, {workload}: "
-        if "numba" in seconds and table.optimizer in USUAL and table.reference == "torch fused":
+        if "numba" in times and table.optimizer in USUAL and table.reference == "torch fused":
             bound = FUSED_BOUNDS[workload]
             bounds.append(Bound(what + "numba / fused", table.ratio(workload, "numba"), bound))
         if workload in BLOCKED_BOUNDS and table.optimizer in USUAL:
-            ratio = seconds["blocked"] / seconds["eager"]
+            ratio = table.ratio(workload, "blocked", "eager")
             bounds.append(Bound(what + "blocked / eager", ratio, BLOCKED_BOUNDS[workload]))
-    if "numba" in seconds and "torch for-loop" in seconds:
+        if "numba" in times and "torch for-loop" in times:
+            peers = [candidate for candidate in times if candidate.startswith("torch")]
+            of_fastest.append(max(table.ratio(workload, "numba", peer) for peer in peers))
+    if of_fastest:
         what = f"{table.optimizer}, all workloads: numba / torch's fastest, geometric mean"
-        ratios = [
-            seconds["numba"] / min(t for who, t in seconds.items() if who.startswith("torch"))
-            for seconds in table.seconds.values()
-        ]
         bound = 0.8 if table.optimizer in FUSED_IN_TORCH else 0.4
-        bounds.append(Bound(what, statistics.geometric_mean(ratios), bound))
+        bounds.append(Bound(what, statistics.geometric_mean(of_fastest), bound))
     return bounds
 
 
@@ -384,7 +407,7 @@ def _rich_table(table: Table) -> Any:
 
     shown = RichTable(
         title=f"{table.optimizer}, float32, {THREADS} threads: time relative to {table.reference}",
-        caption="below 1 is faster; medians of interleaved runs",
+        caption="below 1 is faster; medians of the ratios of interleaved runs",
         title_justify="left",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
@@ -392,11 +415,14 @@ def _rich_table(table: Table) -> Any:
         padding=(0, 1, 0, 0),
     )
     shown.add_column("tensors", no_wrap=True)
-    for title in (*next(iter(table.seconds.values())), f"{table.reference}, µs"):
+    for title in (*next(iter(table.times.values())), f"{table.reference}, µs"):
         shown.add_column(title.replace(" ", "\n"), justify="right", no_wrap=True)
-    for workload, seconds in table.seconds.items():
-        ratios = [f"{table.ratio(workload, candidate):.2f}" for candidate in seconds]
-        shown.add_row(workload, *ratios, f"{seconds[table.reference] * 1e6:,.0f}")
+    for workload, ratios in table.ratios().items():
+        shown.add_row(
+            workload,
+            *(f"{ratio:.2f}" for ratio in ratios.values()),
+            f"{table.seconds(workload, table.reference) * 1e6:,.0f}",
+        )
     return shown
 
 
@@ -421,6 +447,7 @@ def _rich_bounds(bounds: list[Bound]) -> Any:
 def _as_json(tables: list[Table], bounds: list[Bound]) -> dict[str, Any]:
     return {
         "threads": THREADS,
-        "seconds": {table.optimizer: table.seconds for table in tables},
+        "seconds": {table.optimizer: table.times for table in tables},
+        "ratios": {table.optimizer: table.ratios() for table in tables},
         "bounds": [{**vars(bound), "held": bound.held} for bound in bounds],
     }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 import optimkit as ok
-from optimkit.validation.bench import Bound, Step, Table, measure
+from optimkit.validation.bench import Bound, Step, Table, turns_of_lots
 
 SHAPES = [(768, 768), (768, 2304), (768, 3072), (3072, 768)]
 ALGORITHMS = ("Adafactor", "Muon")
@@ -43,7 +44,7 @@ def tables(rounds: int) -> list[Table]:
         table = Table(name, "torch for-loop")
         for shape in SHAPES:
             label = f"{shape[0]} x {shape[1]}"
-            table.seconds[label] = measure(_candidates(name, shape), rounds, REST)
+            table.times[label] = turns_of_lots(partial(_candidates, name, shape), rounds, REST)
         measured.append(table)
     return measured
 
@@ -52,6 +53,6 @@ def bounds(table: Table) -> list[Bound]:
     """What a table must show: no step slower than torch's."""
     return [
         Bound(f"{table.optimizer}, {shape}: {own} / torch for-loop", table.ratio(shape, own), 1)
-        for shape in table.seconds
+        for shape in table.times
         for own in ("eager", "eager, tensors")
     ]
