@@ -45,6 +45,23 @@ def rounded(xp: Any, x: Any) -> Any:
     return x if _has_bfloat16(xp) else round_to_bfloat16(x)
 
 
+def lerp_as_torch(xp: Any, start: Any, end: Any, weight: float) -> Any:
+    """`lerp`, by the library's own function where it computes in bfloat16: torch's, on tensors."""
+    if _has_bfloat16(xp):
+        return xp.lerp(start, end, weight)
+    return lerp(start, end, float32(weight) if start.dtype == xp.float32 else weight)
+
+
+def add_scaled(xp: Any, x: Any, alpha: float, y: Any) -> Any:
+    """``x + alpha y``, where `y` may be of `bfloat16`. The memory of both is used up."""
+    if _has_bfloat16(xp):
+        return x.add_(y, alpha=alpha)
+    y = xp.astype(y, x.dtype, copy=False)
+    y *= alpha
+    x += y
+    return x
+
+
 def add_product(xp: Any, beta: float, x: Any, alpha: float, symmetric: Any) -> Any:
     """``beta x + alpha symmetric @ x`` in `bfloat16`, summed in float32 and rounded once.
 
