@@ -158,8 +158,8 @@ class Muon(Optimizer):
         # B = μ B + (1 - μ) G
         buffer = lerp_as_torch(xp, state["momentum_buffer"], grad, 1 - momentum)
         # O = NS(B), or with Nesterov's look-ahead NS((1 - μ) G + μ B)
-        matrix = lerp_as_torch(xp, grad, buffer, momentum) if hyper.nesterov else buffer
-        direction = bfloat16(xp, matrix)
+        direction = lerp_as_torch(xp, grad, buffer, momentum) if hyper.nesterov else buffer
+        direction = bfloat16(xp, direction)
         direction = orthogonalize(xp, direction, hyper.ns_coefficients, hyper.ns_steps, hyper.eps)
         # s = sqrt(max(1, m / n)), or 0.2 sqrt(max(m, n)) to match AdamW
         if hyper.adjust_lr_fn == "match_rms_adamw":
