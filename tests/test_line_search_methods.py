@@ -155,6 +155,17 @@ def test_lbfgs_solves(name):
     loss = problem.loss(run.x)
     # 1e-5 in the gradient leaves this much in the loss of the flattest
     assert any(math.isclose(loss, f, rel_tol=1e-5, abs_tol=2e-6) for f in problem.minima)
+    # SciPy's method with limited memory too; the one with a whole matrix needs half as many there
+    peers = {"L-BFGS-B": dict(ftol=0)} | ({} if name == "freudenstein_roth" else {"BFGS": {}})
+    for method, options in peers.items():
+        peer = scipy.optimize.minimize(
+            problem.evaluate,
+            problem.start,
+            jac=True,
+            method=method,
+            options=dict(gtol=1e-5) | options,
+        )
+        assert len(run.points) <= 1.5 * peer.nfev
 
 
 @pytest.mark.parametrize("options", [dict(lr=0.01), WOLFE], ids=["fixed steps", "line search"])
