@@ -65,13 +65,13 @@ class Muon(Optimizer):
     depend on the scale. As in [1]_ and torch, the iteration is rounded to bfloat16, so the
     singular values of the step lie between about 0.7 and 1.2 instead of being 1.
 
-    On torch tensors the rule runs in torch's own bfloat16: to the bit as in torch, and as fast.
+    On torch tensors the rule runs in torch's own bfloat16: to the bit as in torch, at its speed.
     Elsewhere it differs from torch in the last bit of bfloat16: products are summed in float32 and
     rounded once, as in torch, but in another order, so about one entry in 10,000 of a product is
     rounded to its neighbour, and the iteration spreads that. A step differs by up to 1 percent
     (Frobenius norm); torch's own steps differ by 0.7 percent between a processor with AMX and one
-    without. Only with AMX are torch's products the faster ones, three times: to have them for a
-    NumPy array, hand over ``torch.from_numpy(weights)``, which is the same memory.
+    without. Only with AMX are torch's products the faster ones, two to four times: to have them for
+    a NumPy array, hand over ``torch.from_numpy(weights)``, which is the same memory.
 
     References
     ----------
