@@ -1,4 +1,4 @@
-"""How fast are averages and clipping: against torch's, in one process, as ratios of medians."""
+"""How fast are averages and clipping: against torch's, in one process, as medians of ratios."""
 
 from __future__ import annotations
 

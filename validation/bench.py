@@ -44,7 +44,7 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
 }
 FUSED_IN_TORCH = ("SGD", "Adam", "AdamW", "Adagrad")
 # Costs first: tensors that are made where others were let go lie apart in memory, and reading them
-# takes up to half as long again.
+# takes up to two thirds longer.
 USUAL = ("costs", "Adam", "AdamW", "SGD")
 TORCH = {"for-loop": {"foreach": False}, "foreach": {"foreach": True}}
 THREADS = 2
