@@ -2,143 +2,198 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Sequence
-from operator import is_, itemgetter
-from typing import Any
+from collections.abc import Callable, Sequence
+from operator import itemgetter, or_
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from optimkit.backends.adapters import Adapter, Layout, adapter_of
-from optimkit.backends.trace import RESERVED
+from optimkit.backends.adapters import Adapter, Addresses, Layout, adapter_of, address_key
+from optimkit.backends.adapters.headers import FEW, identities
+from optimkit.backends.memory import Memory, is_array, lie_alike
+from optimkit.backends.program import RESERVED
 
-FEW = 16  # stretches of memory
 PLAIN = {float, int, bool, str, type(None)}  # state that is no array
 
 
-class Memory:
-    """The memory of all parameters of an optimizer, in order of address."""
+class Unit(NamedTuple):
+    """What a rule is given beside arrays: the same for all parameters of a unit."""
 
-    def __init__(self, extents: Sequence[tuple[int, int]]) -> None:
-        self.extents = extents
-        table = np.array(sorted(extents), np.int64).reshape(-1, 2)
-        self.starts = table[:, 0].copy()
-        # the last address of the parameters before each place in the order
-        self.ends = np.maximum.accumulate(np.concatenate([[0], table[:, 1]]))
-        self._few = self.starts.tolist(), self.ends.tolist()
+    hyper: Any
+    step: int  # the 1-based count of the step to come
+    scalars: dict[str, Any]
 
-    def overlaps(self, addresses: Sequence[int], reach: np.ndarray[Any, Any]) -> list[bool]:
-        """For each address, whether a parameter may have a byte in what it reaches.
 
-        `reach` is where that begins and where it ends (2, n), counted from the addresses.
-        """
-        if len(addresses) <= FEW:  # NumPy costs more to call than to do without
-            starts, ends = self._few
-            lows, highs = reach.tolist()
-            return [
-                ends[bisect_left(starts, x + high)] > x + low
-                for x, low, high in zip(addresses, lows, highs, strict=True)
-            ]
-        low, high = np.fromiter(addresses, np.int64, len(addresses)) + reach
-        found: list[bool] = (self.ends[self.starts.searchsorted(high)] > low).tolist()
-        return found
+class Options(NamedTuple):
+    """The options of all groups: those that occur, each once, and which a group has."""
+
+    values: list[Any]
+    of_group: list[int]
+
+    def of(self, group: int) -> Any:
+        return self.values[self.of_group[group]]
+
+    def with_option(self, name: str, value: Any) -> Options:
+        """The same with one more option."""
+        return self._replace(
+            values=[SimpleNamespace(**vars(hyper) | {name: value}) for hyper in self.values]
+        )
+
+
+class Member(NamedTuple):
+    """A parameter that has a gradient: its place among all, its group, and what belongs to it."""
+
+    place: int
+    group: int
+    array: Any
+    grad: Any
+    state: dict[str, Any]
 
 
 class Bucket:
-    """Parameters of one group with the same dtype, device, step count and scalar state.
+    """Parameters of the same dtype and device, whose state has the same entries.
 
     Attributes
     ----------
     indices : list of int
-        Places of the parameters in their group.
+        Places of the parameters among all.
     arrays, grads : list
         The user's arrays.
     states : list of dict
         The state of each parameter, the very dicts of the optimizer.
     names : tuple of str
         State that is an array.
-    scalars : dict
-        State that is a number, the same for all parameters of the bucket.
-    step : int
-        The 1-based count of the step to come.
-    layouts : list of Layout
-    dtype, device : str
+    units : list of Unit
+        Options, step counts and numbers of the state, as they occur among the parameters.
+    rows : array of int, optional
+        The unit of each parameter; None if there is one.
+    sizes : list of int
+        Elements of each parameter, a complex number counting as two.
+    dtypes : tuple of str
+        Of ``"param"``, ``"grad"`` and the `names`.
+    device : str
     fusable : bool
-        Whether each parameter and its state lie alike in memory, without gaps.
-    grad_addresses : list of int
+        Whether each parameter and its state lie alike in memory, without gaps; a parameter with
+        gaps, in a copy without.
+    grad_addresses : array or list of int
+        A new object wherever they may have changed.
     cache : dict
         For the engines: valid as long as the bucket is.
-    rows : list of Rows
-        Where the arrays are the touched rows of parameters: those.
+    origins : list of Rows
+        Where the arrays are rows taken out of parameters: those.
     """
 
-    rows: Sequence[Any] = ()
+    origins: Sequence[Any] = ()
 
-    def __init__(
-        self,
-        adapter: Adapter,
-        indices: list[int],
-        arrays: list[Any],
-        grads: list[Any],
-        states: list[dict[str, Any]],
-        memory: Memory,
-    ) -> None:
-        self.adapter, self.indices = adapter, indices
-        self.arrays, self.states, self.memory = arrays, states, memory
+    def __init__(self, adapter: Adapter, layout: Layout, members: list[Member]) -> None:
+        self.adapter = adapter
+        self.indices = [member.place for member in members]
+        self.groups = [member.group for member in members]
+        self.arrays = arrays = [member.array for member in members]
+        self.states = states = [member.state for member in members]
+        grads = [member.grad for member in members]
         first = states[0]
         given = {k: v for k, v in first.items() if k not in RESERVED}
         self.names = tuple(k for k, v in given.items() if is_array(v))
-        self.scalars = {k: v for k, v in given.items() if not is_array(v)}
-        self.step: int = first.get("step", 0) + 1
+        self._numbers = tuple(k for k, v in first.items() if not is_array(v) and k in given)
+        self._numbers += ("step",) if "step" in first else ()
         self._columns = {name: [state[name] for state in states] for name in self.names}
-        self._held = [(itemgetter(k), x, adapter.places(x)) for k, x in self._columns.items()]
-        self._keys, self._counted = {len(first)}, "step" in first
-        self.layouts: list[Layout] = [adapter.layout(x) for x in arrays]
-        self.dtype, self.device = self.layouts[0].dtype, self.layouts[0].device
-        self._fingerprints = adapter.fingerprints(arrays)
-        self._grad_signatures = adapter.signatures(grads)
-        addresses = adapter.addresses(grads)
-        extents = np.array([adapter.extent(grad) for grad in grads], np.int64).T
-        self._reach = np.where(extents[1] > 0, extents - addresses, 0)
-        dense = [layout.dense for layout in self.layouts]
-        self._misaligned = [
-            gapless and not _lie_alike(adapter, x, grad)
-            for gapless, x, grad in zip(dense, arrays, grads, strict=True)
-        ]
-        # addresses of the latest gradients, if they could be used as they were
-        self._harmless: list[int] | None = None
-        self._nowhere = addresses.count(0)
-        self._take(grads)
-        self.fusable = all(dense) and all(
-            _lie_alike(adapter, x, other)
+        self._getters = list(map(itemgetter, self._numbers))
+        self._entries, self._counted = {len(first)}, "step" in first
+        self.sizes = [adapter.layout(x).size for x in arrays]
+        self.device = layout.device
+        self._homes = arrays if layout.dense else self._without_gaps(layout)
+        self.dtypes = layout.dtype, layout.dtype, *map(self._dtype, self._columns.values())
+        self.fusable = (layout.dense or self._homes is not arrays) and all(
+            lie_alike(adapter, x, other)
             for column in self._columns.values()
-            for x, other in zip(arrays, column, strict=True)
+            for x, other in zip(self._homes, column, strict=True)
         )
+        self._note_what_lasts(grads)
         self.cache: dict[Any, Any] = {}
+        self.units: list[Unit] = []
+        self.rows: np.ndarray[Any, Any] | None = None
+        self._pattern: list[int] = []
 
-    def _take(self, grads: list[Any]) -> None:
+    def _dtype(self, column: list[Any]) -> str:
+        return self.adapter.layout(column[0]).dtype
+
+    def _without_gaps(self, layout: Layout) -> list[Any]:
+        """Copies of parameters that have gaps in memory, for kernels to work on."""
+        views = [self.adapter.view(x) for x in self.arrays]
+        if layout.dtype not in ("float32", "float64") or not all(
+            isinstance(x, np.ndarray) and x.dtype.isnative for x in views
+        ):
+            return self.arrays
+        copies = list(map(np.empty_like, views))
+        self._packed = list(zip(copies, views, strict=True))
+        return [self.adapter.wrap(x, like) for x, like in zip(copies, self.arrays, strict=True)]
+
+    def _note_what_lasts(self, grads: list[Any]) -> None:
+        adapter = self.adapter
+        self._ids = identities(self.arrays)
+        self._param_watch = adapter.watch(self.arrays, exact=True)
+        self._held = []
+        for name, column in self._columns.items():
+            places = None if adapter.stays else adapter.addresses(column)
+            self._held.append((itemgetter(name), identities(column), places))
+        self._grad_watch = adapter.watch(grads)
+        starts = adapter.addresses(grads)
+        extents = np.array([adapter.extent(grad) for grad in grads], np.int64).T
+        reach = np.where(extents[1] > 0, extents - starts, 0)
+        self._reach = tuple(reach.tolist() if len(grads) <= FEW else reach)
+        gapless = self.fusable or self._homes is not self.arrays
+        self._misaligned = [
+            gapless and not lie_alike(adapter, x, grad)
+            for x, grad in zip(self._homes, grads, strict=True)
+        ]
+        self._are_misaligned = True in self._misaligned
+        self._nowhere = starts.count(0)
+
+    def extents(self) -> np.ndarray[Any, Any]:
+        """What a kernel writes to (n, 2)."""
+        if not self.fusable:
+            return np.empty((0, 2), np.int64)
+        columns = [self._homes, *self._columns.values()]
+        sizes = np.array(self.sizes) * np.dtype(self.dtypes[0]).itemsize
+        starts = [np.array(self.adapter.addresses(column), np.int64) for column in columns]
+        return np.concatenate([np.stack([x, x + sizes], axis=1) for x in starts])
+
+    def begin(self, grads: list[Any], memory: Memory) -> None:
+        """Take the first gradients, in a step that writes to `memory`."""
+        self._memory = memory
+        # addresses of the latest gradients, if they could be used as they were
+        self._harmless: Any = None
+        self._take(grads, self.adapter.places(grads))
+
+    def _take(self, grads: list[Any], addresses: Addresses) -> None:
         """Keep the gradients.
 
         Copied are those in memory that the step will overwrite, and those that lie otherwise in
-        memory than their parameter, where that has no gaps.
+        memory than what is worked on, where that has no gaps.
         """
-        self.grads = grads
-        addresses = self.adapter.addresses(grads)
-        if addresses == self._harmless:
+        self.grads, found = grads, address_key(addresses)
+        if found == self._harmless:
             return
-        if addresses.count(0) != self._nowhere:
+        if isinstance(addresses, list):
+            nowhere = addresses.count(0)
+        else:
+            nowhere = len(grads) - int(np.count_nonzero(addresses))
+        if nowhere != self._nowhere:
             raise ValueError("a gradient that has no memory")
-        endangered = self.memory.overlaps(addresses, self._reach)
-        copied = [a or b for a, b in zip(endangered, self._misaligned, strict=True)]
-        self._harmless = addresses
-        if any(copied):
+        endangered = self._memory.overlaps(addresses, self._reach)
+        self._harmless = found
+        if self._are_misaligned or True in endangered:
             self._harmless = None
             convert = self.adapter.convert
             self.grads = [
                 convert(grad, x) if copy else grad
-                for grad, x, copy in zip(grads, self.arrays, copied, strict=True)
+                for grad, x, copy in zip(
+                    grads, self._homes, map(or_, endangered, self._misaligned), strict=True
+                )
             ]
-            addresses = self.adapter.addresses(self.grads)
+            addresses = self.adapter.places(self.grads)
         self.grad_addresses = addresses
 
     def column(self, name: str) -> list[Any]:
@@ -147,108 +202,139 @@ class Bucket:
             return self.arrays
         return self.grads if name == "grad" else self._columns[name]
 
+    def home(self, name: str) -> list[Any]:
+        """What a kernel works on in place of `column`: for parameters with gaps, the copies."""
+        return self._homes if name == "param" else self.column(name)
+
+    def at_home(self, job: Callable[[], Callable[[], Any]]) -> Callable[[], Callable[[], Any]]:
+        """Return `job`, which works on `home`, with the parameters brought there and back."""
+        if not self._packed:
+            return job
+
+        def prepared() -> Callable[[], Any]:
+            write = job()
+
+            def write_at_home() -> Any:
+                for copy, view in self._packed:
+                    copy[...] = view
+                result = write()
+                for copy, view in self._packed:
+                    view[...] = copy
+                return result
+
+            return write_at_home
+
+        return prepared
+
+    _packed: Sequence[tuple[Any, Any]] = ()
+
     def renew(self, arrays: list[Any], grads: list[Any]) -> bool:
         """Take the next step's gradients; False if anything else has changed."""
         adapter, states = self.adapter, self.states
         try:
-            if not (
-                len(arrays) == len(self.arrays)
-                and all(map(is_, arrays, self.arrays))
-                and adapter.signatures(grads) == self._grad_signatures
-                and adapter.fingerprints(arrays) == self._fingerprints
-                and set(map(len, states)) == self._keys
-            ):
+            if identities(arrays) != self._ids or set(map(len, states)) != self._entries:
                 return False
-            for value, column, places in self._held:
-                if not all(map(is_, map(value, states), column)):
+            if not self._param_watch.still(arrays):
+                return False
+            for value, ids, places in self._held:
+                column = list(map(value, states))
+                if identities(column) != ids:
                     return False
-                if adapter.places(column) != places:
+                if places is not None and adapter.addresses(column) != places:
                     return False
-            if self.scalars:
-                self.scalars = {name: _common(states, name) for name in self.scalars}
-            if self._counted:
-                self.step = _common(states, "step") + 1
-            self._take(grads)
+            addresses = self._grad_watch.addresses(grads)
+            if addresses is None:
+                return False
+            self._take(grads, addresses)
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError):
             return False  # something of another kind, which the checks of a new bucket will name
         return True
 
+    def settle(self, options: Options) -> bool:
+        """Sort the parameters into units; False if they do not go together any more."""
+        hypers, of_group = options
+        if self._numbers == ("step",) and len(hypers) == 1:  # as it is nearly always
+            steps = set(map(self._getters[0], self.states))
+            if len(steps) == 1 and type(step := steps.pop()) is int:
+                self.units, self.rows = [Unit(hypers[0], step + 1, {})], None
+                return True
+        columns = [list(map(get, self.states)) for get in self._getters]
+        values = [set(column) if _are_plain(column) else set() for column in columns]
+        if not all(values):
+            return False
+        owners = [of_group[group] for group in self.groups] if len(hypers) > 1 else [0]
+        if len(set(owners)) == 1 and all(len(value) == 1 for value in values):
+            keys: list[Any] = [(owners[0], *(column[0] for column in columns))]
+            self.rows = None
+        else:
+            owners = owners if len(hypers) > 1 else owners * len(self.states)
+            index: dict[Any, int] = {}
+            pattern = [
+                index.setdefault(key, len(index)) for key in zip(owners, *columns, strict=True)
+            ]
+            keys = list(index)
+            if self.rows is None or pattern != self._pattern:
+                self._pattern, self.rows = pattern, np.array(pattern)
+        self.units = [self._unit(hypers[owner], numbers) for owner, *numbers in keys]
+        units = self.units
+        return len(units) == 1 or len({getattr(x.hyper, "fused", None) for x in units}) == 1
 
-def is_array(value: Any) -> bool:
-    return hasattr(value, "__array_namespace__") or hasattr(value, "shape")
+    def _unit(self, hyper: Any, numbers: list[Any]) -> Unit:
+        step = numbers.pop() if self._counted else 0
+        return Unit(hyper, step + 1, dict(zip(self._numbers, numbers, strict=False)))
+
+    def unit(self, place: int) -> Unit:
+        """The unit of a parameter."""
+        return self.units[0 if self.rows is None else self.rows[place]]
+
+    def divided(self, parts: list[list[int]]) -> list[Bucket]:
+        """Return a bucket for each list of units."""
+        assert self.rows is not None
+        layout = self.adapter.layout(self.arrays[0])
+        columns = self.indices, self.groups, self.arrays, self.grads, self.states
+        members = [Member(*values) for values in zip(*columns, strict=True)]
+        pieces = []
+        for part in parts:
+            chosen = np.flatnonzero(np.isin(self.rows, part)).tolist()
+            piece = Bucket(self.adapter, layout, [members[i] for i in chosen])
+            piece.begin([self.grads[i] for i in chosen], self._memory)
+            if self.origins:
+                piece.origins = [self.origins[i] for i in chosen]
+            pieces.append(piece)
+        return pieces
 
 
-def _common(states: Sequence[dict[str, Any]], name: str) -> Any:
-    values = set(map(itemgetter(name), states))
-    value = values.pop()
-    if values or type(value) not in PLAIN:
-        raise ValueError(name)
-    return value
+def _are_plain(column: list[Any]) -> bool:
+    """Whether no entry is an array, or a number of NumPy's."""
+    kinds = set(map(type, column))
+    return PLAIN.issuperset(kinds) or not any(hasattr(kind, "shape") for kind in kinds)
 
 
 def buckets(
-    indices: list[int],
-    arrays: list[Any],
-    grads: list[Any],
-    states: list[dict[str, Any]],
-    memory: Memory,
+    members: list[Member],
+    extents: Sequence[tuple[int, int]],
+    kind: Callable[[int], Any] = lambda group: None,
 ) -> list[Bucket]:
-    """Sort parameters into buckets, in the order of their first members."""
-    members: dict[Any, list[int]] = {}
-    for i, (array, state) in enumerate(zip(arrays, states, strict=True)):
-        adapter = adapter_of(array)
-        layout = adapter.layout(array)
-        numbers = ((k, v) for k, v in state.items() if not is_array(v))
-        key = (adapter, layout.dtype, layout.device, layout.dense, tuple(state), *numbers)
-        members.setdefault(key, []).append(i)
+    """Sort parameters into buckets, in the order of their first members.
 
-    def pick(column: list[Any], chosen: list[int]) -> list[Any]:
-        return [column[i] for i in chosen]
-
-    return [
-        Bucket(
-            key[0],
-            pick(indices, chosen),
-            pick(arrays, chosen),
-            pick(grads, chosen),
-            pick(states, chosen),
-            memory,
-        )
-        for key, chosen in members.items()
-    ]
-
-
-def check_gradient(adapter: Adapter, array: Any, grad: Any) -> Any:
-    """Return `grad` as an array like `array`, or raise the error that says why it is none."""
-    grad = adapter.as_gradient(grad)
-    if not adapter.owns(grad) or adapter_of(grad) is not adapter:
-        raise TypeError(
-            f"its gradient is a {type(grad).__module__}.{type(grad).__qualname__}; "
-            f"a {type(array).__module__}.{type(array).__qualname__} is needed"
-        )
-    shape, dtype, device = adapter.describe(array)
-    grad_shape, grad_dtype, grad_device = adapter.describe(grad)
-    if grad_shape != shape:
-        raise ValueError(f"its gradient has shape {grad_shape}; {shape} is needed")
-    if grad_dtype != dtype:
-        raise TypeError(f"its gradient has dtype {grad_dtype}; {dtype} is needed")
-    if grad_device != device:
-        raise RuntimeError(f"its gradient is on {grad_device}; {device} is needed")
-    adapter.check_gradient(grad)
-    return grad
-
-
-def _lie_alike(adapter: Adapter, x: Any, other: Any) -> bool:
-    """Whether the elements of two arrays come in the same order in memory, without gaps."""
-    if adapter.signature(x) == adapter.signature(other):
-        return True
-    (shape, dtype, device), described = adapter.describe(x), adapter.describe(other)
-    if (shape, dtype, device) != described or not adapter.layout(other).dense:
-        return False
-    return _order(x) == _order(other)
-
-
-def _order(x: Any) -> list[int]:
-    """Strides of the axes that have any length to speak of."""
-    strides = x.stride() if callable(getattr(x, "stride", None)) else x.strides
-    return [s for s, n in zip(strides, x.shape, strict=True) if n > 1]
+    Parameters
+    ----------
+    members : list of Member
+    extents : sequence of (int, int)
+        Further memory that no gradient may be read from once the step has begun.
+    kind : callable
+        What it says of their groups is the same within a bucket.
+    """
+    sorts: dict[Any, list[Member]] = {}
+    for member in members:
+        adapter = adapter_of(member.array)
+        layout = adapter.layout(member.array)
+        entries = tuple((name, getattr(x, "dtype", None)) for name, x in member.state.items())
+        key = adapter, layout._replace(size=0), entries, kind(member.group)
+        sorts.setdefault(key, []).append(member)
+    made = [Bucket(key[0], key[1], chosen) for key, chosen in sorts.items()]
+    others = np.array(extents, np.int64).reshape(-1, 2)
+    memory = Memory([others, *(bucket.extents() for bucket in made)])
+    for bucket, chosen in zip(made, sorts.values(), strict=True):
+        bucket.begin([member.grad for member in chosen], memory)
+    return made

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from optimkit.backends.adapters import Adapter, adapter_of
-from optimkit.backends.bucket import Bucket, Memory, buckets, is_array
+from optimkit.backends.adapters import Adapter
+from optimkit.backends.bucket import Bucket, Member, buckets
+from optimkit.backends.memory import is_array
 from optimkit.backends.sparse import Entries, check_places
-
-NOWHERE = Memory([])  # rows are copies: no step overwrites what another reads
 
 
 class Rows:
@@ -19,6 +18,8 @@ class Rows:
     ----------
     param : object
         What the user passed as the parameter.
+    group : int
+        The number of its group.
     state : dict
         Its state, whole.
     taken : dict
@@ -28,9 +29,15 @@ class Rows:
     """
 
     def __init__(
-        self, param: Any, adapter: Adapter, array: Any, state: dict[str, Any], entries: Entries
+        self,
+        param: Any,
+        group: int,
+        adapter: Adapter,
+        array: Any,
+        state: dict[str, Any],
+        entries: Entries,
     ) -> None:
-        self.param, self.state = param, state
+        self.param, self.group, self.state = param, group, state
         self._adapter, self._array = adapter, array
         whole = {"param": array} | {name: x for name, x in state.items() if is_array(x)}
         for name, x in whole.items():
@@ -44,12 +51,15 @@ class Rows:
             self._views = {name: adapter.view(x) for name, x in whole.items()}
             self.taken = {name: view[self._places] for name, view in self._views.items()}
 
-    def put_back(self, numbers: Mapping[str, Any]) -> None:
-        """Make the rows taken out the content of parameter and state; note what else is new."""
-        if made := [name for name, x in numbers.items() if is_array(x)]:
+    def check(self, new: Mapping[str, Any]) -> None:
+        """Raise if a step has made more than numbers."""
+        if made := [name for name, x in new.items() if is_array(x)]:
             raise RuntimeError(
                 f"with a sparse gradient all arrays of the state come from init, not {made}"
             )
+
+    def put_back(self, numbers: Mapping[str, Any]) -> None:
+        """Make the rows taken out the content of parameter and state; note what else is new."""
         with self._adapter.running_on(self._array):
             for name, view in self._views.items():
                 view[self._places] = self.taken[name]
@@ -87,15 +97,19 @@ def spread(adapter: Adapter, array: Any, entries: Entries) -> Any:
 
 def row_buckets(rows: Sequence[Rows]) -> list[Bucket]:
     """Sort touched rows into buckets: to an engine they are parameters like others."""
-    arrays, grads = [x.taken["param"] for x in rows], [x.grad for x in rows]
-    states = [x.state | {k: v for k, v in x.taken.items() if k != "param"} for x in rows]
-    everyone = list(range(len(rows)))
-    if len(rows) == 1:
-        made = [Bucket(adapter_of(arrays[0]), everyone, arrays, grads, states, NOWHERE)]
-    else:
-        made = buckets(everyone, arrays, grads, states, NOWHERE)
+    members = [
+        Member(
+            i,
+            x.group,
+            x.taken["param"],
+            x.grad,
+            x.state | {name: part for name, part in x.taken.items() if name != "param"},
+        )
+        for i, x in enumerate(rows)
+    ]
+    made = buckets(members, ())  # copies: no step overwrites what another reads
     for bucket in made:
-        bucket.rows = [rows[i] for i in bucket.indices]
+        bucket.origins = [rows[i] for i in bucket.indices]
     return made
 
 

@@ -2,69 +2,31 @@
 
 A rule called with stand-ins in place of arrays leaves behind a `Program`, its operations on arrays
 in order, and the values of its slots, the Python numbers that met an array. The program is the key
-of a compiled kernel; the slots are its arguments. Called with a `Count` in place of the step number
-too, it leaves formulas of the step in its slots, so that one trace serves all steps. Only what IEEE
-754 defines to the last bit is recorded, so whoever runs the program gets the bits of the rule
-itself; anything else (a reduction, a shape, an exponential) raises `NotTraceable`, and the rule
-runs as it is written.
+of a compiled kernel; the slots are its arguments. Only what IEEE 754 defines to the last bit is
+recorded, so whoever runs the program gets the bits of the rule itself; anything else (a reduction,
+a shape, an exponential) raises `NotTraceable`, and the rule runs as it is written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from math import inf, nan
-from typing import Any, NamedTuple
+from typing import Any
 
-COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
-PREDICATES = ("isnan", "isinf", "isfinite")
-LOGICAL = ("logical_and", "logical_or", "logical_xor", "logical_not")
-BOOLEAN = frozenset(COMPARISONS + PREDICATES + LOGICAL)
-UNARY = ("negative", "abs", "sqrt", "sign", "floor", "ceil", "trunc")
-RESERVED = {"param", "grad", "step"}  # what a rule gets beside its state
+from optimkit.backends.program import OPERATIONS, RESERVED, Kind, Program, Traced
+
 NUMBERS = {float, int, bool}
-LONGEST = 1_000  # characters of a formula
-BINARY = ("add", "subtract", "multiply", "divide", "maximum", "minimum")
+_BOOLEAN = frozenset(name for name, x in OPERATIONS.items() if x.gives is Kind.BOOLEAN)
+_LOGICAL = frozenset(name for name, x in OPERATIONS.items() if x.takes is Kind.BOOLEAN)
 
 
 class NotTraceable(Exception):
     """The rule does something that is not elementwise IEEE 754 arithmetic."""
 
 
-class Program(NamedTuple):
-    """What a rule computes, without the numbers of this step.
+class SlotValue:
+    """What a number that is not known yet derives from, to be recorded in a slot."""
 
-    The inputs are values ``0 .. len(inputs) - 1``, the result of operation ``i`` is value
-    ``len(inputs) + i``. An operand is the index of a value, or ``~k`` for slot ``k``.
-    """
-
-    inputs: tuple[str, ...]
-    operations: tuple[tuple[Any, ...], ...]
-    outputs: tuple[tuple[str, int], ...]
-
-    @property
-    def new_state(self) -> tuple[str, ...]:
-        """State that the rule returns but was not given."""
-        return tuple(name for name, _ in self.outputs if name not in self.inputs)
-
-    def live(self) -> list[bool]:
-        """For every value, whether an output depends on it."""
-        live = [False] * (len(self.inputs) + len(self.operations))
-        for _, value in self.outputs:
-            live[value] = True
-        for value in range(len(live) - 1, len(self.inputs) - 1, -1):
-            if live[value]:
-                for operand in self.operations[value - len(self.inputs)][1:]:
-                    if operand >= 0:
-                        live[operand] = True
-        return live
-
-
-class Traced(NamedTuple):
-    """A program with the numbers of one step."""
-
-    program: Program
-    slots: list[Any]
-    scalars: dict[str, Any]
+    __slots__ = ()
 
 
 class _Tape:
@@ -93,20 +55,20 @@ class _Tape:
     def operand(self, x: Any) -> int:
         if type(x) is StandIn:
             return x._index
-        if type(x) not in NUMBERS and type(x) is not Count:
+        if type(x) not in NUMBERS and not isinstance(x, SlotValue):
             raise NotTraceable(f"an operand of type {type(x).__name__}")
         self.slots.append(x)
         return -len(self.slots)
 
     def record(self, name: str, *operands: int) -> StandIn:
-        logical = name in LOGICAL
+        logical = name in _LOGICAL
         if self.booleans or logical:
             for x in operands[1:] if name == "where" else operands:
                 if (x in self.booleans) is not logical:
                     raise NotTraceable("logic on numbers" if logical else "arithmetic on booleans")
         self.operations.append((name, *operands))
         result = self.value()
-        if name in BOOLEAN:
+        if name in _BOOLEAN:
             self.booleans.add(result._index)
         return result
 
@@ -115,7 +77,7 @@ _tapes: list[_Tape] = []  # those not in use
 
 
 def _operator(name: str, reflected: bool = False) -> Callable[[Any, Any], StandIn]:
-    arithmetic = name not in BOOLEAN
+    arithmetic = name not in _BOOLEAN
 
     def operator(self: StandIn, other: Any) -> StandIn:
         tape, x = self._tape, self._index
@@ -145,48 +107,6 @@ def _apply(name: str, *operands: Any) -> StandIn:
             tape = x._tape
             return tape.record(name, *map(tape.operand, operands))
     raise NotTraceable(f"{name} without an array")
-
-
-class Count:
-    """A Python number computed from the step: its formula, in place of its value."""
-
-    __slots__ = ("formula",)
-    __array_ufunc__ = None  # NumPy's numbers have a type that a formula would lose
-
-    def __init__(self, formula: str = "step") -> None:
-        if len(formula) > LONGEST:
-            raise NotTraceable("a long formula of the step")
-        self.formula = formula
-
-    def __neg__(self) -> Count:
-        return Count(f"(-{self.formula})")
-
-    def _value_is_needed(self, *args: Any) -> Any:
-        raise NotTraceable("the step decides what is computed")
-
-    __bool__ = __repr__ = __str__ = __format__ = _value_is_needed
-    __lt__ = __le__ = __gt__ = __ge__ = _value_is_needed
-    __eq__ = __ne__ = _value_is_needed
-    __hash__ = None  # type: ignore[assignment]
-
-
-def _arithmetic(symbol: str, reflected: bool = False) -> Callable[[Count, Any], Any]:
-    def operator(self: Count, other: Any) -> Any:
-        if type(other) is Count:
-            text = other.formula
-        elif type(other) in NUMBERS:
-            text = f"({other!r})"
-        else:
-            return NotImplemented
-        x, y = (text, self.formula) if reflected else (self.formula, text)
-        return Count(f"({x} {symbol} {y})")
-
-    return operator
-
-
-for _name, _symbol in {"add": "+", "sub": "-", "mul": "*", "truediv": "/", "pow": "**"}.items():
-    setattr(Count, f"__{_name}__", _arithmetic(_symbol))
-    setattr(Count, f"__r{_name}__", _arithmetic(_symbol, True))
 
 
 class StandIn:
@@ -294,10 +214,9 @@ def _function(name: str, arity: int) -> Callable[..., StandIn]:
     return function
 
 
-for _name in UNARY + PREDICATES + ("logical_not",):
-    setattr(_Namespace, _name, staticmethod(_function(_name, 1)))
-for _name in BINARY + COMPARISONS + ("logical_and", "logical_or", "logical_xor"):
-    setattr(_Namespace, _name, staticmethod(_function(_name, 2)))
+for _name, _operation in OPERATIONS.items():
+    if _name not in ("where", "fill", "positive"):
+        setattr(_Namespace, _name, staticmethod(_function(_name, _operation.arity)))
 
 NAMESPACE = _Namespace()
 
@@ -325,7 +244,7 @@ def trace(
     arrays: tuple[str, ...],
     scalars: Mapping[str, Any],
     hyper: Any,
-    step: int | Count,
+    step: Any,
 ) -> Traced:
     """Record one call of the rule `update`.
 
@@ -338,7 +257,7 @@ def trace(
     scalars : mapping
         State that is a Python number.
     hyper, step
-        Passed on to the rule; with a `Count` as `step`, slots may be formulas.
+        Passed on to the rule.
 
     Raises
     ------
@@ -360,7 +279,7 @@ def _record(
     update: Callable[..., Any],
     scalars: Mapping[str, Any],
     hyper: Any,
-    step: int | Count,
+    step: Any,
 ) -> Traced:
     arrays = {name: tape.value() for name in inputs}
     param, grad, state = arrays.pop("param"), arrays.pop("grad"), {**arrays, **scalars}
@@ -377,36 +296,3 @@ def _record(
         else:
             numbers[name] = value
     return Traced(Program(inputs, tuple(tape.operations), tuple(outputs)), tape.slots, numbers)
-
-
-def trace_all_steps(
-    update: Callable[..., Any], arrays: tuple[str, ...], hyper: Any
-) -> Callable[[int], Traced]:
-    """Record a rule once for all steps, as `trace` does for one.
-
-    Returns
-    -------
-    callable
-        From a step number to what `trace` would return for it.
-
-    Raises
-    ------
-    NotTraceable
-        If the program, or a number, depends on the step in another way than by ``+ - * / **``.
-    """
-    traced = trace(update, arrays, {}, hyper, Count())
-    program, slots = traced.program, traced.slots
-    if traced.scalars:
-        raise NotTraceable("state that is a number")
-    if not any(type(x) is Count for x in slots):
-        return lambda step: traced
-    text = ", ".join(x.formula if type(x) is Count else repr(x) for x in slots)
-    numbers = eval(f"lambda step: [{text}]", {"inf": inf, "nan": nan})
-
-    def at(step: int) -> Traced:
-        slots = numbers(step)
-        if not NUMBERS.issuperset(map(type, slots)):
-            raise NotTraceable("a number that is not real")
-        return Traced(program, slots, {})
-
-    return at

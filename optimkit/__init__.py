@@ -24,7 +24,7 @@ from optimkit.algorithms.sparse_adam import SparseAdam
 from optimkit.backends.engines import available_engines, use_engine
 from optimkit.backends.sparse import RowSparse
 from optimkit.clip import clip_grad_norm_, clip_grad_value_, get_total_norm
-from optimkit.optimizer import Optimizer
+from optimkit.optimizer import Optimizer, pure
 from optimkit.parameter import Parameter
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ __all__ = [
     "clip_grad_value_",
     "get_total_norm",
     "lr_scheduler",
+    "pure",
     "swa_utils",
     "use_engine",
 ]

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from optimkit.backends.adapters import adapter_of
-from optimkit.backends.bucket import check_gradient, is_array
+from optimkit.backends.memory import is_array
 from optimkit.backends.rows import check_entries, spread
+from optimkit.gradients import check_gradient, collect, evaluate, labels
 from optimkit.groups import hyper_of
+from optimkit.naming import naming
 from optimkit.optimizer import Optimizer
-from optimkit.parameter import array_of, gradients_of
+from optimkit.parameter import array_of
 
 Evaluate = Callable[[Any], tuple[float, Any]]
 
@@ -53,11 +55,15 @@ class ClosureOptimizer(Optimizer):
         layouts = [adapter_of(x).layout(x) for x in map(array_of, self._params())]
         kinds = {(layout.dtype, layout.device) for layout in layouts}
         if len(kinds) > 1:
-            self.param_groups.clear()
+            self._discard()
             raise ValueError(f"{name} needs parameters of one dtype and device, not {kinds}")
         if self.param_groups[0]["fused"]:
-            self.param_groups.clear()
+            self._discard()
             raise RuntimeError(f"fused=True, but no fused engine can run the steps of {name}")
+
+    def _discard(self) -> None:
+        self.param_groups.clear()
+        self._claims = None
 
     def _step(self, closure: Callable[[], Any] | None = None, grads: Any = None) -> Any:
         name = type(self).__name__
@@ -66,7 +72,7 @@ class ClosureOptimizer(Optimizer):
         group = self.param_groups[0]
         params, arrays = group["params"], list(map(array_of, group["params"]))
         adapters = list(map(adapter_of, arrays))
-        labels = self._labels()
+        names = labels(self.param_groups)
         losses: list[Any] = []
 
         def flatten(columns: list[Any]) -> Any:
@@ -84,19 +90,17 @@ class ClosureOptimizer(Optimizer):
         def gradient(i: int, grad: Any) -> Any:
             if grad is None:
                 return xp.zeros_like(adapters[i].view(arrays[i]))
-            try:
+            with naming(name, names[i]):
                 entries = adapters[i].entries(grad)
                 if entries is not None:
                     check_entries(adapters[i], arrays[i], entries)
                     grad = spread(adapters[i], arrays[i], entries)
                 return adapters[i].view(check_gradient(adapters[i], arrays[i], grad))
-            except (TypeError, ValueError, RuntimeError) as error:
-                raise type(error)(f"{name}: {labels[i]}: {error}") from None
 
-        def evaluate(x: Any) -> tuple[float, Any]:
+        def evaluated(x: Any) -> tuple[float, Any]:
             put(x)
-            loss, given = self._evaluate(closure, grads)
-            found = gradients_of(params) if given is None else self._gradients(given)[0]
+            loss, given = evaluate(params, closure, grads)
+            found = collect(self.param_groups, params, given)
             losses.append(loss)
             number = loss.item() if hasattr(loss, "item") else loss
             return float(number), flatten([gradient(i, grad) for i, grad in enumerate(found)])
@@ -107,7 +111,7 @@ class ClosureOptimizer(Optimizer):
             start = flatten(views)
             known = _each_array(adapters[0].view, self.state.get(params[0], {}))
             try:
-                x, state, _ = self.minimize(xp, start, evaluate, known, hyper_of(group))
+                x, state, _ = self.minimize(xp, start, evaluated, known, hyper_of(group))
             except BaseException:
                 put(start)
                 raise

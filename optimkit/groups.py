@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Real
 from operator import is_
 from types import SimpleNamespace
@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from optimkit.backends.adapters import adapter_of
-from optimkit.backends.bucket import is_array
+from optimkit.backends.bucket import Options
+from optimkit.backends.memory import Territory, is_array, share_memory
 from optimkit.parameter import Parameter, array_of
 
 Group = dict[str, Any]
@@ -72,34 +72,43 @@ def named(params: Any) -> tuple[list[Any], list[str] | None]:
     return items, own if own and len(own) == len(items) == len(set(own)) else None
 
 
-def check_distinct(params: list[Any]) -> None:
-    """Raise if two parameters are one, or share memory."""
-    places: dict[int, int] = {}
-    for i, param in enumerate(params):
-        first = places.setdefault(id(param), i)
+class Claims:
+    """The parameters of an optimizer, each there once and in memory of its own."""
+
+    def __init__(self, params: Iterable[Any] = ()) -> None:
+        self._params: list[Any] = []
+        self._numbers: dict[int, int] = {}
+        self._territory = Territory()
+        for param in params:
+            self.add(param)
+
+    @property
+    def extents(self) -> list[tuple[int, int]]:
+        """The memory of each parameter when it was added."""
+        return self._territory.extents
+
+    def with_more(self, params: list[Any], before: Callable[[], list[Any]]) -> Claims:
+        """Take these parameters in, too; `before` says which others there are at present."""
+        try:
+            for param in params:
+                self.add(param)
+        except ValueError:  # a parameter may have been exchanged, or have moved, since it came
+            return Claims([*before(), *params])
+        return self
+
+    def add(self, param: Any) -> None:
+        """Add a parameter; ValueError if it is one that is there, or shares memory with it."""
+        i = len(self._params)
+        first = self._numbers.setdefault(id(param), i)
         if first != i:
             raise ValueError(
                 f"parameters {first} and {i} are one; none may appear more than once, "
                 "or in more than one group"
             )
-    arrays = list(map(array_of, params))
-    extents = [(adapter_of(x).extent(x), i) for i, x in enumerate(arrays)]
-    open_until: list[tuple[int, int]] = []
-    for (start, end), i in sorted(extents):
-        open_until = [(stop, j) for stop, j in open_until if stop > start]
-        for _, j in open_until:
-            if _share_memory(arrays[i], arrays[j]):
-                first, second = sorted((i, j))
-                raise ValueError(f"parameters {first} and {second} share memory; pass a copy")
-        if end > start:
-            open_until.append((end, i))
-
-
-def _share_memory(x: Any, y: Any) -> bool:
-    """Whether two arrays, of one library or two, have an element in common."""
-    if adapter_of(x) is not adapter_of(y):
-        x, y = adapter_of(x).view(x), adapter_of(y).view(y)
-    return adapter_of(x) is not adapter_of(y) or adapter_of(x).share_memory(x, y)
+        self._params.append(param)
+        for j in self._territory.claim(array_of(param)):
+            if share_memory(array_of(self._params[j]), array_of(param)):
+                raise ValueError(f"parameters {j} and {i} share memory; pass a copy")
 
 
 def _number(name: str, value: Any) -> Any:
@@ -132,8 +141,8 @@ def hyper_of(group: Group) -> SimpleNamespace:
 class Hyper:
     """The options of a group as attributes, kept for as long as none of them changes."""
 
-    def __init__(self, group: Group) -> None:
-        self.values = hyper_of(group)
+    def __init__(self, group: Group, values: SimpleNamespace) -> None:
+        self.values = values
         self._keys, self._options = list(group), list(group.values())
         self._lasting = all(
             type(value) in PLAIN or (type(value) is tuple and PLAIN.issuperset(map(type, value)))
@@ -148,3 +157,43 @@ class Hyper:
             and list(group) == self._keys
             and all(map(is_, group.values(), self._options))
         )
+
+
+class OptionsOfGroups:
+    """The options of all groups, kept for as long as none changes; equal ones are one object."""
+
+    def __init__(self) -> None:
+        self._known: list[Hyper] = []
+        self._options = Options([], [])
+
+    def renew(self, groups: list[Group], check: Callable[[Group], SimpleNamespace]) -> Options:
+        """Return the options as they are now; `check` reads those of a group that have changed."""
+        known = self._known
+        if len(known) == len(groups) and all(map(Hyper.still, known, groups)):
+            return self._options
+        kept: list[Hyper | None] = [*known, *[None] * (len(groups) - len(known))]
+        self._known = [
+            hyper if hyper is not None and hyper.still(group) else Hyper(group, check(group))
+            for hyper, group in zip(kept, groups, strict=False)
+        ]
+        values: list[SimpleNamespace] = []
+        numbers: dict[Any, int] = {}
+        of_group = []
+        for hyper in self._known:
+            number = numbers.setdefault(_key(hyper.values), len(values))
+            if number == len(values):
+                values.append(hyper.values)
+            of_group.append(number)
+        self._options = Options(values, of_group)
+        return self._options
+
+
+def _key(hyper: SimpleNamespace) -> Any:
+    """The same for options that a rule cannot tell apart: 1 and 1.0 it can."""
+    options = vars(hyper)
+    key = (*options, *options.values(), *map(type, options.values()))
+    try:
+        hash(key)
+    except TypeError:
+        return id(hyper)
+    return key

@@ -46,3 +46,54 @@ class Hooks:
 
     def __bool__(self) -> bool:
         return bool(self._cells)
+
+
+MOMENTS = (
+    "step_pre",
+    "step_post",
+    "state_dict_pre",
+    "state_dict_post",
+    "load_state_dict_pre",
+    "load_state_dict_post",
+)
+
+
+class Hooked:
+    """Lets hooks be registered at the moments of an optimizer; with torch's semantics."""
+
+    _hooks: dict[str, Hooks]
+
+    def register_step_pre_hook(self, hook: Hook) -> RemovableHandle:
+        """Call ``hook(optimizer, args, kwargs)`` before each step.
+
+        `args` begins with the optimizer, as in torch, and a closure comes next, however `step` was
+        given it. The hook may return new ``(args, kwargs)``, or None.
+        """
+        return self._hooks["step_pre"].add(hook)
+
+    def register_step_post_hook(self, hook: Hook) -> RemovableHandle:
+        """Call ``hook(optimizer, args, kwargs)`` after each step."""
+        return self._hooks["step_post"].add(hook)
+
+    def register_state_dict_pre_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
+        """Call ``hook(optimizer)`` before each `state_dict`."""
+        return self._hooks["state_dict_pre"].add(hook, prepend)
+
+    def register_state_dict_post_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
+        """Call ``hook(optimizer, state_dict)`` after each `state_dict`; it may return another."""
+        return self._hooks["state_dict_post"].add(hook, prepend)
+
+    def register_load_state_dict_pre_hook(
+        self, hook: Hook, prepend: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(optimizer, state_dict)`` before each `load_state_dict`.
+
+        The dict is a shallow copy of the user's; the hook may return another.
+        """
+        return self._hooks["load_state_dict_pre"].add(hook, prepend)
+
+    def register_load_state_dict_post_hook(
+        self, hook: Hook, prepend: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(optimizer)`` after each `load_state_dict`."""
+        return self._hooks["load_state_dict_post"].add(hook, prepend)

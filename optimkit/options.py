@@ -93,6 +93,11 @@ def is_tensor(value: Any) -> bool:
     return hasattr(value, "shape") and not isinstance(value, Number)
 
 
+def given(scope: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that a constructor was given: its local variables but for the parameters."""
+    return {k: v for k, v in scope.items() if k not in ("self", "params", "__class__")}
+
+
 def check_limits(
     algorithm: str,
     limits: Mapping[str, Limit],

@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from typing import Any
 
+from optimkit.backends.reductions import square_sum
+
 
 def lerp(start: Any, end: Any, weight: float, xp: Any = None) -> Any:
     """``start + weight * (end - start)``, from whichever end is nearer.
@@ -60,6 +62,12 @@ def add_scaled(xp: Any, x: Any, alpha: float, y: Any) -> Any:
     y *= alpha
     x += y
     return x
+
+
+def norm_of(xp: Any, x: Any) -> Any:
+    """Return the root of the sum of squares; torch's own, whose order of sums decides its bits,
+    where the library computes in bfloat16."""
+    return xp.linalg.vector_norm(x) if _has_bfloat16(xp) else xp.sqrt(square_sum(xp, x))
 
 
 def add_product(xp: Any, beta: float, x: Any, alpha: float, symmetric: Any) -> Any:

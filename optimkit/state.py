@@ -37,6 +37,17 @@ class State(MutableMapping[Any, dict[str, Any]]):
             raise KeyError("no state of this parameter")
         self.version += 1
 
+    def replace(self, entries: list[tuple[Any, dict[str, Any]]]) -> None:
+        """Hold these states alone, each in the dict that its parameter has had."""
+        kept = self._entries
+        self._entries = {}
+        for param, state in entries:
+            _, own = kept.get(id(param), (param, {}))
+            own.clear()
+            own.update(state)
+            self[param] = own
+        self.version += 1
+
     def __contains__(self, param: object) -> bool:
         return id(param) in self._entries
 
@@ -53,6 +64,6 @@ class State(MutableMapping[Any, dict[str, Any]]):
         return list(self._entries.values())
 
     def __setstate__(self, entries: list[tuple[Any, dict[str, Any]]]) -> None:
-        self.__init__()  # type: ignore[misc]
+        self._entries, self.version = {}, 0
         for param, state in entries:
             self[param] = state

@@ -5,9 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Any, NamedTuple
 
+import array_api_compat
+import numpy as np
+
+from optimkit.backends.adapters.headers import FEW
 from optimkit.backends.sparse import Entries
+
+Addresses = np.ndarray[Any, np.dtype[np.int64]] | list[int]  # a list where they are few
 
 
 class Layout(NamedTuple):
@@ -19,6 +26,58 @@ class Layout(NamedTuple):
     dense: bool
 
 
+@cache
+def _namespace_of(kind: type) -> Any:
+    """The namespace of NumPy's own arrays, found once."""
+    return array_api_compat.array_namespace(np.empty(0)) if kind is np.ndarray else None
+
+
+class Geometry(NamedTuple):
+    """The address of the first element, shape, strides and size of an element in bytes."""
+
+    start: int
+    shape: Sequence[int]
+    strides: Sequence[int]
+    itemsize: int
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """The first address and the address after the last; (0, 0) without elements."""
+        low = high = self.start
+        for length, stride in zip(self.shape, self.strides, strict=True):
+            if length == 0:
+                return 0, 0
+            if stride < 0:
+                low += (length - 1) * stride
+            else:
+                high += (length - 1) * stride
+        return low, high + self.itemsize
+
+
+class Watch:
+    """What the arrays of a column were like: whether others, or the same later, are so too."""
+
+    def __init__(self, adapter: Adapter, arrays: list[Any]) -> None:
+        self._adapter, self._seen = adapter, adapter.signatures(arrays)
+        self._places = address_key(adapter.places(arrays))
+
+    def addresses(self, arrays: list[Any]) -> Addresses | None:
+        """Where each array begins, if all are like those that were noted; else None."""
+        if self._adapter.signatures(arrays) != self._seen:
+            return None
+        return self._adapter.places(arrays)
+
+    def still(self, arrays: list[Any]) -> bool:
+        """Whether these, the same objects as were noted, are like that and where they were."""
+        found = self.addresses(arrays)
+        return found is not None and address_key(found) == self._places
+
+
+def address_key(addresses: Addresses) -> Any:
+    """Addresses in a form that is good for ``==``."""
+    return addresses.tobytes() if isinstance(addresses, np.ndarray) else addresses
+
+
 class Adapter(ABC):
     """The arrays of one library.
 
@@ -26,6 +85,8 @@ class Adapter(ABC):
     2 in place of complex numbers. Views are made and thrown away; only `write` is sure to reach the
     user's array.
     """
+
+    stays = False  # whether arrays keep their memory for as long as they are
 
     @abstractmethod
     def owns(self, x: Any) -> bool:
@@ -43,16 +104,13 @@ class Adapter(ABC):
         """The signatures of many arrays, in a form that is good for ``==`` alone."""
         return list(map(self.signature, arrays))
 
-    def fingerprints(self, arrays: Sequence[Any]) -> Any:
-        """What tells, of the same objects one step later, whether their memory is what it was.
+    def watch(self, arrays: list[Any], exact: bool = False) -> Watch:
+        """Note what these arrays are like.
 
-        Also for ``==`` alone.
+        With `exact`, those that are looked at later are the same objects, which may only have been
+        given other memory or another shape, or been closed to writing.
         """
-        return self.addresses(arrays), self.signatures(arrays)
-
-    def places(self, arrays: Sequence[Any]) -> list[int]:
-        """Addresses of arrays whose memory may move while they stay the same objects."""
-        return self.addresses(arrays)
+        return Watch(self, arrays)
 
     @abstractmethod
     def layout(self, x: Any) -> Layout:
@@ -62,9 +120,18 @@ class Adapter(ABC):
     def addresses(self, arrays: Sequence[Any]) -> list[int]:
         """Where each array begins, as a number."""
 
+    def places(self, arrays: list[Any]) -> Addresses:
+        """The same, in an array where they are many."""
+        found = self.addresses(arrays)
+        return found if len(found) <= FEW else np.array(found, np.int64)
+
     @abstractmethod
+    def geometry(self, x: Any) -> Geometry:
+        """Where the elements of `x` are."""
+
     def extent(self, x: Any) -> tuple[int, int]:
         """First address of `x` and the address after its last; (0, 0) if it has none."""
+        return self.geometry(x).extent
 
     def share_memory(self, x: Any, y: Any) -> bool:
         """Whether an element of `x` is an element of `y`, given that their extents overlap."""
@@ -117,9 +184,7 @@ class Adapter(ABC):
 
     def namespace(self, view: Any) -> Any:
         """Return the Array API namespace of a view."""
-        import array_api_compat
-
-        return array_api_compat.array_namespace(view)
+        return _namespace_of(view.__class__) or array_api_compat.array_namespace(view)
 
     def evaluating(self) -> AbstractContextManager[Any]:
         """Return the context in which a user's closure runs."""

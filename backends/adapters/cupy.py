@@ -9,7 +9,7 @@ from typing import Any
 import cupy as cp
 import numpy as np
 
-from optimkit.backends.adapters.base import Adapter, Layout, is_dense, overlaps_itself
+from optimkit.backends.adapters.base import Adapter, Geometry, Layout, is_dense, overlaps_itself
 from optimkit.backends.sparse import Entries, RowSparse, coalesce, entries_of_rows
 
 
@@ -35,13 +35,8 @@ class CuPyAdapter(Adapter):
     def addresses(self, arrays: Sequence[Any]) -> list[int]:
         return [x.data.ptr for x in arrays]
 
-    def extent(self, x: Any) -> tuple[int, int]:
-        if x.size == 0:
-            return 0, 0
-        reach = [(n - 1) * s for n, s in zip(x.shape, x.strides, strict=True)]
-        start: int = x.data.ptr
-        low, high = (sum(part) for part in ((min(r, 0) for r in reach), (max(r, 0) for r in reach)))
-        return start + low, start + high + x.itemsize
+    def geometry(self, x: Any) -> Geometry:
+        return Geometry(x.data.ptr, x.shape, x.strides, x.itemsize)
 
     def describe(self, x: Any) -> tuple[tuple[int, ...], str, str]:
         return x.shape, str(x.dtype), f"cuda:{x.device.id}"

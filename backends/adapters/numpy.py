@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Hashable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from optimkit.backends.adapters.base import Adapter, Layout, is_dense, overlaps_itself
+from optimkit.backends.adapters.base import (
+    Adapter,
+    Addresses,
+    Geometry,
+    Layout,
+    Watch,
+    is_dense,
+    overlaps_itself,
+)
+from optimkit.backends.adapters.headers import FEW, KNOWN, ArrayHeaders, address_of, addresses_of
 from optimkit.backends.sparse import Entries, RowSparse, coalesce, entries_of_rows
-
-# In CPython a NumPy array begins with its object header and the address of its data. Reading that
-# word costs a sixth of `__array_interface__`; the probe makes sure that it is there. `_data[i]` is
-# the word at the address of the object `i` words into memory, plus the header.
-_WORD = ctypes.sizeof(ctypes.c_size_t)
-_data = ctypes.POINTER(ctypes.c_size_t).from_buffer(ctypes.c_size_t(object.__basicsize__))
-
-
-def _address_of(x: np.ndarray[Any, Any]) -> int:
-    return int(x.__array_interface__["data"][0])
-
-
-def _layout_is_known() -> bool:
-    probes: list[np.ndarray[Any, Any]] = [np.empty(3), np.empty((2, 5), "f")[1:, 2:], np.empty(())]
-    return all(_data[id(x) // _WORD] == _address_of(x) for x in probes)
-
-
-_FAST = _layout_is_known()
 
 
 def is_floating(dtype: np.dtype[Any]) -> bool:
@@ -35,7 +26,43 @@ def is_floating(dtype: np.dtype[Any]) -> bool:
     return dtype.kind in "fc" or dtype.name == "bfloat16"
 
 
+_name = cache(str)  # NumPy works a dtype's name out whenever it is asked
+
+
+@cache
+def _element(dtype: np.dtype[Any]) -> tuple[str, int, bool]:
+    """The real dtype of an element, how many of it there are, and whether they are in order."""
+    if dtype.kind != "c":
+        return dtype.name, 1, dtype.isnative
+    real = dtype.type(0).real.dtype
+    return real.name, dtype.itemsize // real.itemsize, dtype.isnative
+
+
+class _ArrayWatch(Watch):
+    def __init__(self, adapter: Adapter, arrays: list[Any], exact: bool) -> None:
+        super().__init__(adapter, arrays)
+        self._closed = self._look(arrays)
+        self._headers = ArrayHeaders(arrays, exact) if KNOWN and len(arrays) > FEW else None
+
+    def addresses(self, arrays: list[Any]) -> Addresses | None:
+        found = self._headers.addresses(arrays) if self._headers is not None else None
+        # They may be alike all the same: a dtype that was unpickled is another object.
+        return super().addresses(arrays) if found is None else found
+
+    def still(self, arrays: list[Any]) -> bool:
+        # NumPy does not move the memory of an array in use, but it may be closed to writing.
+        if self._headers is not None and self._headers.addresses(arrays) is not None:
+            return True
+        return self._look(arrays) == self._closed
+
+    @staticmethod
+    def _look(arrays: list[Any]) -> list[Any]:
+        return [(x.flags.writeable, x.dtype, x.shape, x.strides) for x in arrays]
+
+
 class NumPyAdapter(Adapter):
+    stays = True
+
     def owns(self, x: Any) -> bool:
         return isinstance(x, np.ndarray) and not isinstance(x, np.ma.MaskedArray)
 
@@ -53,31 +80,26 @@ class NumPyAdapter(Adapter):
     def signatures(self, arrays: Sequence[Any]) -> Any:
         return [(x.__class__, x.dtype, x.shape, x.strides) for x in arrays]
 
-    def fingerprints(self, arrays: Sequence[Any]) -> Any:
-        # NumPy does not move the memory of an array in use, but it may be closed to writing.
-        return [(x.flags.writeable, x.dtype, x.shape, x.strides) for x in arrays]
-
-    def places(self, arrays: Sequence[Any]) -> list[int]:
-        return []
+    def watch(self, arrays: list[Any], exact: bool = False) -> Watch:
+        return _ArrayWatch(self, arrays, exact)
 
     def layout(self, x: Any) -> Layout:
-        real = x.dtype.type(0).real.dtype if x.dtype.kind == "c" else x.dtype
-        dense = is_dense(x.shape, x.strides, x.itemsize) and x.flags.aligned and x.dtype.isnative
-        return Layout(real.name, "cpu", x.size * (x.itemsize // real.itemsize), dense)
+        name, parts, native = _element(x.dtype)
+        flags = x.flags
+        dense = flags.c_contiguous or is_dense(x.shape, x.strides, x.itemsize)
+        return Layout(name, "cpu", x.size * parts, dense and native and flags.aligned)
 
     def addresses(self, arrays: Sequence[Any]) -> list[int]:
-        if _FAST:
-            return [_data[id(x) // _WORD] for x in arrays]
-        return [_address_of(x) for x in arrays]
+        return addresses_of(arrays)
 
-    def extent(self, x: Any) -> tuple[int, int]:
-        return np.lib.array_utils.byte_bounds(x) if x.size else (0, 0)
+    def geometry(self, x: Any) -> Geometry:
+        return Geometry(address_of(x), x.shape, x.strides, x.itemsize)
 
     def share_memory(self, x: Any, y: Any) -> bool:
         return np.shares_memory(x, y)
 
     def describe(self, x: Any) -> tuple[tuple[int, ...], str, str]:
-        return x.shape, str(x.dtype), "cpu"
+        return x.shape, _name(x.dtype), "cpu"
 
     def view(self, x: Any) -> Any:
         if x.dtype.kind != "c":

@@ -8,7 +8,7 @@ from typing import Any
 import array_api_compat as compat
 import numpy as np
 
-from optimkit.backends.adapters.base import Adapter, Layout
+from optimkit.backends.adapters.base import Adapter, Geometry, Layout
 
 
 class StandardAdapter(Adapter):
@@ -38,8 +38,8 @@ class StandardAdapter(Adapter):
     def addresses(self, arrays: Sequence[Any]) -> list[int]:
         return list(map(id, arrays))
 
-    def extent(self, x: Any) -> tuple[int, int]:
-        return id(x), id(x) + 1  # the standard knows no memory: an array overlaps itself alone
+    def geometry(self, x: Any) -> Geometry:
+        return Geometry(id(x), (), (), 1)  # the standard knows no memory: only itself overlaps it
 
     def describe(self, x: Any) -> tuple[tuple[int, ...], str, str]:
         return tuple(x.shape), str(x.dtype).rpartition(".")[2], str(compat.device(x))

@@ -13,7 +13,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from optimkit.backends.adapters.base import Adapter, Layout, is_dense, overlaps_itself
+from optimkit.backends.adapters.base import (
+    Adapter,
+    Addresses,
+    Geometry,
+    Layout,
+    Watch,
+    address_key,
+    is_dense,
+    overlaps_itself,
+)
+from optimkit.backends.adapters.dlpack import TensorHeaders
+from optimkit.backends.adapters.headers import FEW
 from optimkit.backends.sparse import Entries, RowSparse, entries_of_rows
 
 NUMPY_DTYPES = (torch.float32, torch.float64, torch.float16)
@@ -31,6 +42,27 @@ def _module(name: str) -> ModuleType | None:
         return import_module(name)
     except ImportError:
         return None
+
+
+class _TensorWatch(Watch):
+    def __init__(self, adapter: Adapter, arrays: list[Any], exact: bool) -> None:
+        self._adapter, self._exact, self._headers = adapter, exact, TensorHeaders()
+        self._seen = self._look(arrays)
+        self._places = address_key(adapter.places(arrays))
+
+    def addresses(self, arrays: list[Any]) -> Addresses | None:
+        found = self._headers.addresses(arrays)
+        if found is not None and (self._exact or not any(map(Tensor.is_neg, arrays))):
+            return found
+        if self._look(arrays) != self._seen:
+            return None
+        if len(arrays) > FEW and TensorHeaders.usable():
+            self._headers.note(arrays)
+        return self._adapter.places(arrays)
+
+    def _look(self, arrays: list[Any]) -> Any:
+        # `p.data = ...` moves memory, but never to the same address with another dtype or device.
+        return _geometry(arrays) if self._exact else self._adapter.signatures(arrays)
 
 
 class TorchAdapter(Adapter):
@@ -63,9 +95,8 @@ class TorchAdapter(Adapter):
         lazy = not REAL.keys().isdisjoint(dtypes) and list(map(Tensor.is_conj, arrays))
         return dtypes, [list(map(read, arrays)) for read in reads], lazy, _geometry(arrays)
 
-    def fingerprints(self, arrays: Sequence[Any]) -> Any:
-        # `p.data = ...` moves memory, but never to the same address with another dtype or device.
-        return list(map(Tensor.data_ptr, arrays)), _geometry(arrays)
+    def watch(self, arrays: list[Any], exact: bool = False) -> Watch:
+        return _TensorWatch(self, arrays, exact)
 
     def layout(self, x: Any) -> Layout:
         dtype = REAL.get(x.dtype, x.dtype)
@@ -77,12 +108,10 @@ class TorchAdapter(Adapter):
     def addresses(self, arrays: Sequence[Any]) -> list[int]:
         return list(map(Tensor.data_ptr, arrays))
 
-    def extent(self, x: Any) -> tuple[int, int]:
-        if x.numel() == 0:
-            return 0, 0
-        last = sum((n - 1) * s for n, s in zip(x.shape, x.stride(), strict=True))
-        start: int = x.data_ptr()
-        return start, start + (last + 1) * x.element_size()
+    def geometry(self, x: Any) -> Geometry:
+        itemsize = x.element_size()
+        strides = [itemsize * stride for stride in x.stride()]
+        return Geometry(x.data_ptr(), x.shape, strides, itemsize)
 
     def share_memory(self, x: Any, y: Any) -> bool:
         if x.device.type == "cpu" and y.device.type == "cpu":

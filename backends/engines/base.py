@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from array import array
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from optimkit.backends.bucket import Bucket
-from optimkit.backends.trace import Traced
+from optimkit.backends.program import Traced
 
 # Half precision is computed in float32 and rounded once, when it is stored.
 HALF = ("float16", "bfloat16")
+FULL = ("float32", "float64")
 
-# A step that is ready: running it updates parameters and state in place and returns, for each
-# parameter, what is new in its state (views, numbers), or None if nothing is.
-Job = Callable[[], Sequence[dict[str, Any]] | None]
+# A step in two halves. The first finds all that is new and changes nothing of the user's; the
+# second writes it down, and returns what is new in each state (views, numbers), or None.
+Write = Callable[[], Sequence[dict[str, Any]] | None]
+Job = Callable[[], Write]
 
 
 class Engine(ABC):
@@ -26,19 +31,48 @@ class Engine(ABC):
     def available(self) -> bool:
         """Whether this machine has what the engine needs."""
 
-    @abstractmethod
     def objection(self, bucket: Bucket) -> str | None:
-        """Why this engine cannot run the bucket, or None if it can."""
+        """Why this engine cannot run the bucket, or None if it can: as kernels on the CPU do."""
+        dtype = bucket.dtypes[0]
+        if bucket.device != "cpu":
+            return f"the {self.name} engine runs on the CPU, not on {bucket.device}"
+        if dtype not in FULL:
+            return f"the {self.name} engine has float32 and float64, not {dtype}"
+        if set(bucket.dtypes) != {dtype}:
+            return f"parameter and state are of different dtypes: {', '.join(bucket.dtypes)}"
+        if not bucket.fusable:
+            return "parameter and state do not lie alike in memory without gaps"
+        return None
 
     @abstractmethod
-    def prepare(self, bucket: Bucket, traced: Traced) -> Job:
-        """Compile what is needed; no array changes before the job runs."""
+    def job(self, bucket: Bucket, traces: Sequence[Traced]) -> Job:
+        """Compile what is needed; `traces` are those of the bucket's units, of one program."""
+
+
+def rounded(traces: Sequence[Traced], dtype: str) -> np.ndarray[Any, Any]:
+    """The slots of each unit (units, slots), as NumPy makes a Python number one of the dtype."""
+    numbers = array("f" if dtype == "float32" else "d")  # unlike NumPy, it warns of no infinity
+    for traced in traces:
+        numbers.extend(traced.slots)
+    if not numbers:
+        return np.empty((len(traces), 0), dtype)
+    return np.frombuffer(numbers, dtype).reshape(len(traces), -1)
+
+
+def fresh_columns(bucket: Bucket, names: Sequence[str]) -> dict[str, list[Any]]:
+    """Memory for state that is new, which lies as what is worked on does."""
+    view = bucket.adapter.view
+    return {name: [np.empty_like(view(x)) for x in bucket.home("param")] for name in names}
 
 
 def new_entries(
-    columns: dict[str, list[Any]], scalars: dict[str, Any], count: int
+    bucket: Bucket, columns: dict[str, list[Any]], traces: Sequence[Traced]
 ) -> list[dict[str, Any]] | None:
-    """The result of a job from arrays by name and numbers that all parameters share."""
-    if not columns and not scalars:
+    """What is new in each state: arrays by name, and the numbers of its unit."""
+    if not columns and not traces[0].scalars:
         return None
-    return [{name: x[i] for name, x in columns.items()} | scalars for i in range(count)]
+    units = [0] * len(bucket.arrays) if bucket.rows is None else bucket.rows.tolist()
+    return [
+        {name: x[i] for name, x in columns.items()} | traces[unit].scalars
+        for i, unit in enumerate(units)
+    ]

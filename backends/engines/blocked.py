@@ -11,16 +11,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from optimkit.backends.bucket import Bucket
-from optimkit.backends.engines.base import Engine, Job, new_entries
+from optimkit.backends.engines.base import Engine, Job, Write, fresh_columns, new_entries, rounded
 from optimkit.backends.engines.threads import on_all_threads, shares
-from optimkit.backends.trace import BOOLEAN, Program, Traced
+from optimkit.backends.memory import flat
+from optimkit.backends.program import Kind, Program, Traced
 
 BLOCK = 262_144  # bytes; a rule's handful of blocks fits in a core's second-level cache
 OVERHEAD = 10_000  # what starting a block costs, in elements
 PARALLEL = 200_000  # elements from which a second thread pays
 
 Array = np.ndarray[Any, Any]
-_Block = tuple[Sequence[Array], int, int]  # arrays, and the stretch of each
+_Block = tuple[Sequence[Array], int, int, int]  # arrays, the stretch of each, their unit
 
 
 def _where(condition: Array, x1: Any, x2: Any, out: Array) -> None:
@@ -44,7 +45,7 @@ class _Instruction(NamedTuple):
     result: int
 
 
-class Plan(NamedTuple):
+class Recipe(NamedTuple):
     """A program with a place for every value.
 
     Places are those of the columns (the inputs' arrays and the new outputs'), then scratch memory,
@@ -57,13 +58,13 @@ class Plan(NamedTuple):
 
 
 @cache
-def plan(program: Program) -> Plan:
+def recipe_of(program: Program) -> Recipe:
     """Give every live value a place, reusing scratch memory once its last reader has run.
 
     A value that is an output is computed in place where no later operation reads the input that it
     replaces.
     """
-    count, columns = len(program.inputs), program.inputs + program.new_state
+    count, columns = len(program.inputs), program.columns
     # An output that is an input is an operation too: it must be read before it is overwritten.
     operations, outputs = list(program.operations), []
     for name, value in program.outputs:
@@ -72,11 +73,9 @@ def plan(program: Program) -> Plan:
             value = count + len(operations) - 1
         outputs.append((name, value))
     program = Program(program.inputs, tuple(operations), tuple(outputs))
-    live = program.live()
-    last = {}
-    for value, (_, *operands) in enumerate(operations, count):
-        if live[value]:
-            last.update({x: value for x in operands if x >= 0})
+    values, live = program.values, program.live()
+    results = range(count, count + len(operations))
+    last = {x: value for value in results if live[value] for x in values[value].operands}
     targets: dict[int, int] = {}
     copies = []
     for name, value in outputs:
@@ -89,17 +88,17 @@ def plan(program: Program) -> Plan:
     places = list(range(count))
     scratch: list[bool] = []
     unused: dict[bool, list[int]] = {True: [], False: []}
-    instructions = []
-    for value, (name, *operands) in enumerate(operations, count):
+    for value in results:
+        name, operands, kind, _ = values[value]
         if not live[value]:
             places.append(-1)
             continue
-        done = {x for x in operands if x >= count and last[x] == value and x not in kept}
+        done = {x for x in operands if x in results and last[x] == value and x not in kept}
         released = [places[x] for x in done if places[x] >= len(columns)]
         in_place = name != "where"  # which writes its result in two passes
         for place in released if in_place else ():
             unused[scratch[place - len(columns)]].append(place)
-        boolean = name in BOOLEAN
+        boolean = kind is Kind.BOOLEAN
         if value in targets:
             places.append(targets[value])
         elif unused[boolean]:
@@ -109,14 +108,19 @@ def plan(program: Program) -> Plan:
             places.append(len(columns) + len(scratch) - 1)
         for place in () if in_place else released:
             unused[scratch[place - len(columns)]].append(place)
-        function = FUNCTIONS.get(name) or getattr(np, name)
-        instructions.append((function, operands, places[value]))
-    slots = len(columns) + len(scratch)
-    return Plan(
-        tuple(
-            _Instruction(function, tuple(places[x] if x >= 0 else slots + ~x for x in xs), place)
-            for function, xs, place in instructions
-        ),
+    first_slot = len(columns) + len(scratch)
+    places += range(first_slot, first_slot + len(values) - len(places))
+    instructions = [
+        _Instruction(
+            FUNCTIONS.get(values[value].operation) or getattr(np, values[value].operation),
+            tuple(places[x] for x in values[value].operands),
+            places[value],
+        )
+        for value in results
+        if live[value]
+    ]
+    return Recipe(
+        tuple(instructions),
         tuple(scratch),
         tuple((column, places[value]) for column, value in copies),
     )
@@ -129,11 +133,11 @@ def _block_size(dtype: str) -> int:
 _local = threading.local()
 
 
-def _scratch(plan: Plan, dtype: str) -> list[Array]:
+def _scratch(recipe: Recipe, dtype: str) -> list[Array]:
     """This thread's scratch memory."""
     pools: dict[tuple[str, bool], list[Array]] = _local.__dict__.setdefault("pools", {})
     memory, used = [], {True: 0, False: 0}
-    for boolean in plan.scratch:
+    for boolean in recipe.scratch:
         pool = pools.setdefault((dtype, boolean), [])
         if used[boolean] == len(pool):
             pool.append(np.empty(_block_size(dtype), "bool" if boolean else dtype))
@@ -142,31 +146,25 @@ def _scratch(plan: Plan, dtype: str) -> list[Array]:
     return memory
 
 
-def _run_blocks(plan: Plan, dtype: str, slots: list[Any], blocks: Sequence[_Block]) -> None:
-    scratch = _scratch(plan, dtype)
+def _run_blocks(
+    recipe: Recipe, dtype: str, slots: list[list[Any]], blocks: Sequence[_Block]
+) -> None:
+    scratch = _scratch(recipe, dtype)
     with np.errstate(all="ignore"):
-        for columns, start, stop in blocks:
+        for columns, start, stop, unit in blocks:
             whole = stop - start == columns[0].size
             parts = columns if whole else [x[start:stop] for x in columns]
-            values = [*parts, *(x[: stop - start] for x in scratch), *slots]
-            for function, operands, result in plan.instructions:
+            values = [*parts, *(x[: stop - start] for x in scratch), *slots[unit]]
+            for function, operands, result in recipe.instructions:
                 function(*[values[place] for place in operands], out=values[result])
-            for target, source in plan.copies:
+            for target, source in recipe.copies:
                 values[target][...] = values[source]
 
 
-def flat(view: Array) -> Array:
-    """A dense array as one dimension in the order of its memory, without a copy."""
-    if view.flags.c_contiguous:
-        return view.reshape(-1)
-    axes = sorted(range(view.ndim), key=lambda axis: -view.strides[axis])
-    return view.transpose(axes).reshape(-1)
-
-
-def _blocks(columns: list[list[Array]], block: int) -> Iterator[_Block]:
-    for arrays in zip(*columns, strict=True):
+def _blocks(columns: list[list[Array]], units: list[int], block: int) -> Iterator[_Block]:
+    for unit, *arrays in zip(units, *columns, strict=True):
         for start in range(0, arrays[0].size, block):
-            yield arrays, start, min(start + block, arrays[0].size)
+            yield arrays, start, min(start + block, arrays[0].size), unit
 
 
 class BlockedEngine(Engine):
@@ -175,48 +173,39 @@ class BlockedEngine(Engine):
     def available(self) -> bool:
         return True
 
-    def objection(self, bucket: Bucket) -> str | None:
-        if bucket.device != "cpu":
-            return f"the blocked engine runs on the CPU, not on {bucket.device}"
-        if bucket.dtype not in ("float32", "float64"):
-            return f"the blocked engine has float32 and float64, not {bucket.dtype}"
-        if not bucket.fusable:
-            return "parameter and state do not lie alike in memory without gaps"
-        return None
-
-    def prepare(self, bucket: Bucket, traced: Traced) -> Job:
-        program, adapter = traced.program, bucket.adapter
-        steps = plan(program)
-        with np.errstate(over="ignore"):
-            slots = list(np.array(traced.slots, bucket.dtype))
+    def job(self, bucket: Bucket, traces: Sequence[Traced]) -> Job:
+        program, adapter, dtype = traces[0].program, bucket.adapter, bucket.dtypes[0]
+        recipe = recipe_of(program)
+        slots = list(map(list, rounded(traces, dtype)))
 
         def flattened(name: str) -> list[Array]:
-            return [flat(adapter.view(x)) for x in bucket.column(name)]
+            return [flat(adapter.view(x)) for x in bucket.home(name)]
 
         lasting = bucket.cache.setdefault(self.name, {})  # all columns but the gradients
         for name in program.inputs:
             if name != "grad" and name not in lasting:
                 lasting[name] = flattened(name)
 
-        def job() -> list[dict[str, Any]] | None:
+        def begin() -> Write:
             columns = {**lasting, "grad": flattened("grad")}
-            fresh = {
-                name: [np.empty_like(adapter.view(x)) for x in bucket.arrays]
-                for name in program.new_state
-            }
+            fresh = fresh_columns(bucket, program.new_state)
             flats = [columns[name] for name in program.inputs]
             flats += [[flat(x) for x in column] for column in fresh.values()]
-            work = list(_blocks(flats, _block_size(bucket.dtype)))
-            size = sum(layout.size for layout in bucket.layouts)
-            if size < max(PARALLEL, OVERHEAD * len(work)):  # many small blocks: Python is the limit
-                _run_blocks(steps, bucket.dtype, slots, work)
-            else:
-                bounds = shares([stop - start for _, start, stop in work], OVERHEAD)
-                parts = [work[i:j] for i, j in pairwise(bounds)]
-                on_all_threads(partial(_run_blocks, steps, bucket.dtype, slots), parts)
-            return new_entries(fresh, traced.scalars, len(bucket.arrays))
+            units = [0] * len(bucket.arrays) if bucket.rows is None else bucket.rows.tolist()
+            work = list(_blocks(flats, units, _block_size(dtype)))
 
-        return job
+            def write() -> list[dict[str, Any]] | None:
+                if sum(bucket.sizes) < max(PARALLEL, OVERHEAD * len(work)):
+                    _run_blocks(recipe, dtype, slots, work)  # Python is the limit of small blocks
+                else:
+                    bounds = shares([stop - start for _, start, stop, _ in work], OVERHEAD)
+                    parts = [work[i:j] for i, j in pairwise(bounds)]
+                    on_all_threads(partial(_run_blocks, recipe, dtype, slots), parts)
+                return new_entries(bucket, fresh, traces)
+
+            return write
+
+        return begin
 
 
 ENGINE = BlockedEngine()

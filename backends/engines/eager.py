@@ -9,55 +9,72 @@ import array_api_compat as compat
 import numpy as np
 
 from optimkit.backends.bucket import Bucket
-from optimkit.backends.engines.base import HALF, Job
+from optimkit.backends.engines.base import HALF, Job, Write
 from optimkit.backends.trace import checked
+
+NAME = "eager"
+_Found = tuple[
+    list[tuple[Any, Any, Any]], dict[str, Any]
+]  # (owner, view, value) to write; the rest
+
+
+def job(bucket: Bucket, update: Callable[..., Any], native: bool = False) -> Job:
+    """Make ready a call of `update` for every parameter of the bucket."""
+    adapter = bucket.adapter
+
+    def call_all() -> Write:
+        with np.errstate(all="ignore"), adapter.running_on(bucket.arrays[0]):
+            found = [_call(bucket, i, update, native) for i in range(len(bucket.arrays))]
+
+        def write() -> Sequence[dict[str, Any]]:
+            with np.errstate(all="ignore"), adapter.running_on(bucket.arrays[0]):
+                for values, _ in found:
+                    for owner, view, value in values:
+                        adapter.write(owner, view, value)
+            return [entries for _, entries in found]
+
+        return write
+
+    return call_all
+
+
+def _call(bucket: Bucket, i: int, update: Callable[..., Any], native: bool) -> _Found:
+    """Call the rule for one parameter, and check what it returns."""
+    adapter, unit, half = bucket.adapter, bucket.unit(i), bucket.dtypes[0] in HALF
+    view = adapter.native if native else adapter.view
+    owners = {name: bucket.column(name)[i] for name in ("param", "grad", *bucket.names)}
+    views = {name: view(owner) for name, owner in owners.items()}
+    xp = adapter.namespace(views["param"])
+    dtype = views["param"].dtype
+    arrays = {k: xp.astype(v, xp.float32) for k, v in views.items()} if half else views
+    state = unit.scalars | {name: arrays[name] for name in bucket.names}
+    new_param, new_state = checked(
+        update(xp, arrays["param"], arrays["grad"], state, unit.hyper, unit.step)
+    )
+    values, entries = [], {}
+    for name, value in (("param", new_param), *new_state.items()):
+        if name in views and getattr(value, "shape", ()) != views[name].shape:
+            what = "a parameter" if name == "param" else f"state {name}"
+            raise ValueError(
+                f"update returned {what} of shape {getattr(value, 'shape', ())}; "
+                f"{views[name].shape} is needed"
+            )
+        # what is an input under another name must not change
+        if value is not views.get(name) and (
+            _is_view(value) or any(value is x for x in views.values())
+        ):
+            value = xp.asarray(value, copy=True)
+        if name in views:
+            stored = xp.astype(value, dtype) if half else value
+            if stored is not views[name]:
+                values.append((owners[name], views[name], stored))
+        elif compat.is_array_api_obj(value) or isinstance(value, np.generic):
+            entries[name] = xp.asarray(value, dtype=dtype if half else None, copy=True)
+        else:
+            entries[name] = value
+    return values, entries
 
 
 def _is_view(x: Any) -> bool:
     """Whether `x` may lie in the memory of another array."""
     return getattr(x, "base", None) is not None or getattr(x, "_base", None) is not None
-
-
-def prepare(bucket: Bucket, update: Callable[..., Any], hyper: Any, native: bool = False) -> Job:
-    """Make ready a call of `update` for every parameter of the bucket."""
-    adapter, half = bucket.adapter, bucket.dtype in HALF
-    view = adapter.native if native else adapter.view
-
-    def run_one(i: int, x: Any) -> dict[str, Any]:
-        columns = ("param", "grad", *bucket.names)
-        owners = {name: bucket.column(name)[i] for name in columns}
-        views = {name: view(owner) for name, owner in owners.items()}
-        xp = adapter.namespace(views["param"])
-        dtype = views["param"].dtype
-        arrays = {k: xp.astype(v, xp.float32) for k, v in views.items()} if half else views
-        state = bucket.scalars | {name: arrays[name] for name in bucket.names}
-        new_param, new_state = checked(
-            update(xp, arrays["param"], arrays["grad"], state, hyper, bucket.step)
-        )
-        if getattr(new_param, "shape", ()) != arrays["param"].shape:
-            raise ValueError(
-                f"update returned a parameter of shape {getattr(new_param, 'shape', ())}; "
-                f"{arrays['param'].shape} is needed"
-            )
-        entries = {}
-        new = {**new_state, "param": new_param}
-        for name, value in new.items():  # what is an input under another name must not change
-            if _is_view(value) or any(value is x for x in views.values()):
-                new[name] = value if value is views.get(name) else xp.asarray(value, copy=True)
-        for name, value in new.items():
-            if name in views:
-                stored = xp.astype(value, dtype) if half else value
-                if stored is not views[name]:
-                    adapter.write(owners[name], views[name], stored)
-            elif compat.is_array_api_obj(value) or isinstance(value, np.generic):
-                fresh = xp.asarray(value, dtype=dtype if half else None, copy=True)
-                entries[name] = fresh
-            else:
-                entries[name] = value
-        return entries
-
-    def run() -> Sequence[dict[str, Any]]:
-        with np.errstate(all="ignore"), adapter.running_on(bucket.arrays[0]):
-            return [run_one(i, x) for i, x in enumerate(bucket.arrays)]
-
-    return run

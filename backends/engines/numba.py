@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import keyword
 import os
 import re
-import sys
-import tempfile
 import threading
-from array import array
-from collections.abc import Iterator
-from functools import cache, lru_cache
+from collections.abc import Sequence
+from functools import cache
 from importlib import import_module
-from importlib.util import module_from_spec, spec_from_file_location
-from itertools import cycle, pairwise
-from pathlib import Path
+from operator import is_
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from optimkit.backends.bucket import Bucket
-from optimkit.backends.engines.base import Engine, Job, new_entries
-from optimkit.backends.engines.threads import shares
-from optimkit.backends.trace import Program, Traced
-
-CHUNK = 16_384  # elements of a tensor that stay on one thread
-SERIAL = 100_000  # elements below which a second thread costs more than it gives
-OVERHEAD = 200  # what starting a chunk costs, in elements
+from optimkit.backends.engines.base import Engine, Job, Write, fresh_columns, new_entries, rounded
+from optimkit.backends.engines.source import Dialect, arithmetic, statements
+from optimkit.backends.engines.table import Table
+from optimkit.backends.kernel_cache import imported
+from optimkit.backends.program import Program, Traced, Value
 
 # A kernel asks for memory ahead of where it works, because the processor's own guess ends at each
 # page: 10 to 15 % off the time of 1M elements and more. In bytes.
@@ -67,6 +58,17 @@ EXPRESSIONS = {
     "logical_xor": "{0} ^ {1}",
     "logical_not": "not {0}",
 }
+
+DIALECT = Dialect(
+    EXPRESSIONS,
+    load={"float32": "{0}", "float64": "{0}"},
+    store={"float32": "{0}", "float64": "{0}"},
+    assign="{0} = {1}",
+    taken=re.compile(
+        r"[svx]\d+|.*_|s\d+_reciprocal|table|tensor|start|stop|unit|slots|first|count|line|i|one|zero"
+        r"|np|abs|min|range|carray|pointer|prefetch"
+    ),
+)
 
 # The float32 root of a number divided by a slot, without the divider, which sets the pace of these
 # loops. The product in float64 is within 2^-51 of the quotient, and no quotient of two numbers of
@@ -108,8 +110,8 @@ def prefetch(context, address):
     return types.void(types.int64), build
 
 
-@njit(cache={cache}, nogil=True, error_model="numpy")
-def block(table, tensor, start, stop, slots):
+@njit(cache=False, nogil=True, error_model="numpy")
+def block(table, tensor, start, stop, unit, slots):
 {addresses}
 {slots}
     for first in range(start, stop, {strip}):
@@ -122,80 +124,55 @@ def block(table, tensor, start, stop, slots):
 {body}
 
 
-@njit(cache={cache}, nogil=True, error_model="numpy")
+@njit(cache=False, nogil=True, error_model="numpy")
 def serial(table, chunks, slots):
     for c in range(chunks.shape[0]):
-        block(table, chunks[c, 0], chunks[c, 1], chunks[c, 2], slots)
+        block(table, chunks[c, 0], chunks[c, 1], chunks[c, 2], chunks[c, 3], slots)
 
 
-@njit(cache={cache}, nogil=True, error_model="numpy", parallel=True)
+@njit(cache=False, nogil=True, error_model="numpy", parallel=True)
 def parallel(table, chunks, slots, bounds):
     for task in prange(bounds.size - 1):
         for c in range(bounds[task], bounds[task + 1]):
-            block(table, chunks[c, 0], chunks[c, 1], chunks[c, 2], slots)
+            block(table, chunks[c, 0], chunks[c, 1], chunks[c, 2], chunks[c, 3], slots)
 '''
-
-
-# Names that a kernel has for itself.
-_TAKEN = re.compile(
-    r"[svx]\d+|.*_|s\d+_reciprocal|table|tensor|start|stop|slots|first|count|line|i|one|zero|np|abs|min|range"
-    r"|carray|pointer|prefetch"
-)
-
-
-def _identifier(row: int, name: str) -> str:
-    """A column's own name, or one made up where a kernel cannot call it that."""
-    usable = name.isidentifier() and name.isascii() and not keyword.iskeyword(name)
-    return name if usable and not _TAKEN.fullmatch(name) else f"x{row}"
 
 
 def reciprocals(program: Program, dtype: str) -> frozenset[int]:
     """The slots that divide roots and nothing else, where that is cheaper by the reciprocal."""
-    first = len(program.inputs)
+    values = program.values
+    first_slot = len(program.inputs) + len(program.operations)
     roots: set[int] = set()
     others: set[int] = set()
-    for name, *operands in program.operations if dtype == "float32" else ():
-        root = name == "divide" and operands[0] >= first
-        root = root and program.operations[operands[0] - first][0] == "sqrt"
-        for place, x in enumerate(operands):
-            if x < 0:
-                (roots if root and place == 1 else others).add(~x)
-    return frozenset(roots - others)
+    for value in values if dtype == "float32" else ():
+        for place, x in enumerate(value.operands):
+            if x >= first_slot:
+                (roots if place == 1 and _divides_root(values, value) else others).add(x)
+    return frozenset(x - first_slot for x in roots - others)
 
 
-def source(program: Program, dtype: str, cache: bool = True, divide: bool = False) -> str:
+def _divides_root(values: Sequence[Value], value: Value) -> bool:
+    return value.operation == "divide" and values[value.operands[0]].operation == "sqrt"
+
+
+def source(program: Program, dtypes: tuple[str, ...], divide: bool = False) -> str:
     """Write the text of the kernel for `program`; with `divide`, without reciprocals of slots."""
+    dtype = arithmetic(dtypes)
     inverted = frozenset() if divide else reciprocals(program, dtype)
-    inputs, live = program.inputs, program.live()
-    columns = inputs + program.new_state
-    scalar = {name: _identifier(row, name) for row, name in enumerate(columns)}
+    first_slot = len(program.inputs) + len(program.operations)
+
+    def special(value: Value) -> str | None:
+        by_slot = value.operation == "divide" and value.operands[1] - first_slot in inverted
+        return BY_RECIPROCAL if by_slot else None
+
+    rows, body, slots = statements(program, dtypes, DIALECT, special)
     itemsize = np.dtype(dtype).itemsize
-
-    def operand(value: int) -> str:
-        if value < 0:
-            return f"s{~value}"
-        return scalar[inputs[value]] if value < len(inputs) else f"v{value}"
-
-    used = {name for i, name in enumerate(inputs) if live[i]} | {n for n, _ in program.outputs}
-    rows = {row: scalar[name] for row, name in enumerate(columns) if name in used}
-    names = [scalar[name] for i, name in enumerate(inputs) if live[i]]
-    body = [f"{name} = {name}_[i]" for name in names]
-    slots: set[int] = set()
-    for i, (name, *operands) in enumerate(program.operations, len(inputs)):
-        if live[i]:
-            expression = EXPRESSIONS[name]
-            if name == "divide" and ~operands[1] in inverted:
-                expression = BY_RECIPROCAL
-            body.append(f"v{i} = " + expression.format(*map(operand, operands)))
-            slots.update(~x for x in operands if x < 0)
-    body += [f"{scalar[name]}_[i] = {operand(value)}" for name, value in program.outputs]
 
     def lines(statements: list[str], indent: int) -> str:
         return "\n".join(" " * indent + statement for statement in statements)
 
     return TEMPLATE.format(
         dtype=dtype,
-        cache=cache,
         strip=STRIP // itemsize,
         ahead=AHEAD // itemsize,
         line=LINE // itemsize,
@@ -211,119 +188,58 @@ def source(program: Program, dtype: str, cache: bool = True, divide: bool = Fals
             8,
         ),
         slots=lines(
-            [f"s{k} = slots[{k}]" for k in sorted(slots)]
-            + [f"s{k}_reciprocal = 1 / np.float64(s{k})" for k in sorted(inverted & slots)],
+            [f"s{k} = slots[unit, {k}]" for k in slots]
+            + [f"s{k}_reciprocal = 1 / np.float64(s{k})" for k in sorted(inverted & set(slots))],
             4,
         ),
         body=lines(body or ["pass"], 12),
     )
 
 
-def cache_directory() -> Path | None:
-    """The user's own directory of kernels, or None if there can be none.
-
-    ``OPTIMKIT_CACHE_DIR`` overrides the platform's place for caches.
-    """
-    import platformdirs
-
-    place = os.environ.get("OPTIMKIT_CACHE_DIR") or platformdirs.user_cache_dir("optimkit")
-    directory = Path(place) / "kernels"
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        mine = not hasattr(os, "getuid") or directory.stat().st_uid == os.getuid()
-        shared = os.name == "posix" and directory.stat().st_mode & 0o022
-        return directory if mine and not shared and os.access(directory, os.W_OK) else None
-    except OSError:
-        return None
-
-
-def _write(path: Path, text: str) -> None:
-    """Put a file there whole or not at all, whoever else is writing it."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as file:
-        file.write(text)
-    os.replace(file.name, path)
-
-
 @cache
-def compiled(program: Program, dtype: str, divide: bool = False) -> ModuleType:
+def compiled(program: Program, dtypes: tuple[str, ...], divide: bool = False) -> ModuleType:
     """Import the kernel for `program`, from the disk cache if it is there."""
-    directory = cache_directory()
-    text = source(program, dtype, directory is not None, divide)
-    name = "kernel_" + hashlib.sha256(text.encode()).hexdigest()[:24]
-    if directory is None:
-        module = ModuleType(name)
-        exec(compile(text, name, "exec"), module.__dict__)
-        return module
-    path = directory / f"{name}.py"
-    if not path.exists():
-        _write(path, text)
-    spec = spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    sys.modules[name] = module  # the disk cache finds the kernel's module by its name
-    spec.loader.exec_module(module)
-    return module
+    return imported(source(program, dtypes, divide))
 
 
-def _chunks(sizes: list[int]) -> Iterator[tuple[int, int, int]]:
-    """Stretches (tensor, start, stop) of at most CHUNK elements."""
-    for tensor, size in enumerate(sizes):
-        for start in range(0, size, CHUNK):
-            yield tensor, start, min(start + CHUNK, size)
-
-
-class _Table:
+class _Launch:
     """The kernel of one program, and everything that it is to run over."""
 
-    def __init__(self, bucket: Bucket, traced: Traced) -> None:
-        program = traced.program
-        self.program, self.dtype = program, bucket.dtype
-        self.new_state = program.new_state
-        self.kernel = self._usual = compiled(program, bucket.dtype)
-        self.inverted = reciprocals(program, bucket.dtype)
-        self._numbers = array("f" if bucket.dtype == "float32" else "d", traced.slots)
-        self.slots = np.frombuffer(self._numbers, bucket.dtype)
-        self.traced: Traced | None = None
-        self.gradients: list[int] | None = None  # their addresses
-        sizes = [layout.size for layout in bucket.layouts]
-        rows = [bucket.adapter.addresses(bucket.column(name)) for name in program.inputs]
-        rows += [[0] * len(sizes) for _ in program.new_state]
-        self.addresses = np.array(rows, np.int64)
-        chunks = np.array(list(_chunks(sizes)), np.int64).reshape(-1, 3)
-        alone = sum(sizes) <= SERIAL
-        lengths = (chunks[:, 2] - chunks[:, 1]).tolist()
-        bounds = [0, len(chunks)] if alone else shares(lengths, OVERHEAD)
-        self.bounds = None if alone else np.array(bounds, np.int64)
-        # There and back: each step begins where the one before it ended, which the processor's
-        # caches still hold. 8 to 15 % off SGD's time on one tensor of 1M, 2 to 5 % off AdamW's.
-        back = [chunks[start:stop][::-1] for start, stop in pairwise(bounds)]
-        self.orders = cycle((chunks, np.concatenate(back)))
+    def __init__(self, bucket: Bucket, program: Program) -> None:
+        self.program = program
+        self.dtypes = bucket.dtypes + bucket.dtypes[:1] * len(program.new_state)
+        self.kernel = self._usual = compiled(program, self.dtypes)
+        self._dtype = arithmetic(self.dtypes)
+        self.inverted = sorted(reciprocals(program, self._dtype))
+        columns = [bucket.adapter.addresses(bucket.home(name)) for name in program.inputs]
+        columns += [[0] * len(bucket.sizes) for _ in program.new_state]
+        self.table = Table(columns, bucket.sizes)
+        self._traces: list[Traced] = []
+        self._gradients: Any = None
 
-    def take(self, gradients: list[int], traced: Traced) -> None:
-        """Make these gradients (their addresses) and numbers those of the next run."""
-        if gradients is not self.gradients:
-            self.addresses[1] = np.fromiter(gradients, np.int64, len(gradients))
-            self.gradients = gradients
-        if traced is self.traced:
+    def take(self, bucket: Bucket, traces: list[Traced]) -> None:
+        """Make these gradients and numbers those of the next run."""
+        if bucket.grad_addresses is not self._gradients:
+            self._gradients = bucket.grad_addresses
+            self.table.place(1, self._gradients)
+        self.table.assign(bucket.rows)
+        if len(traces) == len(self._traces) and all(map(is_, traces, self._traces)):
             return
-        numbers = traced.slots
-        # Rounded to the dtype as NumPy would, but without its warning where that is infinite.
-        if numbers:
-            self._numbers[:] = array(self._numbers.typecode, numbers)
+        self.slots = rounded(traces, self._dtype)
         self.kernel = self._usual
         for k in self.inverted:
-            if not abs(numbers[k]) <= LARGEST:
-                self.kernel = compiled(self.program, self.dtype, divide=True)
-        self.traced = traced
+            for traced in traces:
+                if not abs(traced.slots[k]) <= LARGEST:
+                    self.kernel = compiled(self.program, self.dtypes, divide=True)
+        self._traces = traces
 
     def run(self) -> None:
-        chunks = next(self.orders)
-        if self.bounds is None or _forked:
-            self.kernel.serial(self.addresses, chunks, self.slots)
+        table = self.table
+        if table.bounds is None or _forked:
+            self.kernel.serial(table.addresses, table.chunks(), self.slots)
         else:
             with _parallel_region:
-                self.kernel.parallel(self.addresses, chunks, self.slots, self.bounds)
+                self.kernel.parallel(table.addresses, table.chunks(), self.slots, table.bounds)
 
 
 _parallel_region = threading.Lock()  # not every threading layer of Numba may be entered twice
@@ -345,37 +261,32 @@ class NumbaEngine(Engine):
     def available(self) -> bool:
         return _importable()
 
-    def objection(self, bucket: Bucket) -> str | None:
-        if bucket.device != "cpu":
-            return f"the numba engine runs on the CPU, not on {bucket.device}"
-        if bucket.dtype not in ("float32", "float64"):
-            return f"the numba engine has float32 and float64, not {bucket.dtype}"
-        if not bucket.fusable:
-            return "parameter and state do not lie alike in memory without gaps"
-        return None
+    def job(self, bucket: Bucket, traces: Sequence[Traced]) -> Job:
+        program, traces = traces[0].program, list(traces)
+        launch: _Launch | None = bucket.cache.get(self.name)
+        if launch is None or launch.program != program:  # a new kernel, or one of another step
+            launch = bucket.cache.get(program) or _Launch(bucket, program)
+            bucket.cache[self.name] = bucket.cache[program] = launch
+        launch.take(bucket, traces)
+        run = launch.run
+        if not program.new_state and not traces[0].scalars:
+            return lambda: run
 
-    def prepare(self, bucket: Bucket, traced: Traced) -> Job:
-        program, adapter = traced.program, bucket.adapter
-        table = bucket.cache.get(self.name)
-        if table is None or table.program != program:  # a new kernel, or one of another step
-            table = bucket.cache.get(program) or _Table(bucket, traced)
-            bucket.cache[self.name] = bucket.cache[program] = table
-        table.take(bucket.grad_addresses, traced)
-        if not table.new_state and not traced.scalars:
-            return table.run
+        def begin() -> Write:
+            columns = fresh_columns(bucket, program.new_state)
+            for row, column in enumerate(columns.values(), len(program.inputs)):
+                launch.table.place(row, [x.ctypes.data for x in column])
 
-        def job() -> list[dict[str, Any]] | None:
-            columns = {}
-            for row, name in enumerate(table.new_state, len(program.inputs)):
-                columns[name] = [np.empty_like(adapter.view(x)) for x in bucket.arrays]
-                table.addresses[row] = [x.ctypes.data for x in columns[name]]
-            table.run()
-            return new_entries(columns, traced.scalars, len(bucket.arrays))
+            def write() -> list[dict[str, Any]] | None:
+                run()
+                return new_entries(bucket, columns, traces)
 
-        return job
+            return write
+
+        return begin
 
 
-@lru_cache(maxsize=1)
+@cache
 def _importable() -> bool:
     try:
         import_module("numba")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from optimkit.optimizer import Optimizer
-from optimkit.options import closed_fraction, non_negative
+from optimkit.optimizer import Optimizer, pure
+from optimkit.options import closed_fraction, given, non_negative
 
 
 class Adadelta(Optimizer):
@@ -87,24 +87,14 @@ class Adadelta(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        options = dict(
-            lr=lr,
-            rho=rho,
-            eps=eps,
-            weight_decay=weight_decay,
-            foreach=foreach,
-            capturable=capturable,
-            maximize=maximize,
-            differentiable=differentiable,
-            fused=fused,
-        )
-        super().__init__(params, options)
+        super().__init__(params, given(locals()))
 
     @staticmethod
     def init(xp: Any, param: Any, hyper: Any) -> dict[str, Any]:
         return {"square_avg": xp.zeros_like(param), "acc_delta": xp.zeros_like(param)}
 
     @staticmethod
+    @pure
     def update(
         xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int
     ) -> tuple[Any, dict[str, Any]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from optimkit.optimizer import Optimizer
-from optimkit.options import at_least_one, non_negative, non_positive, pair_of_least
+from optimkit.backends.reductions import square_sum, squares, total
+from optimkit.optimizer import Optimizer, pure
+from optimkit.options import at_least_one, given, non_negative, non_positive, pair_of_least
 from optimkit.rounding import lerp
 
 
@@ -113,17 +114,7 @@ class Adafactor(Optimizer):
         maximize: bool = False,
         fused: bool | None = None,
     ) -> None:
-        options = dict(
-            lr=lr,
-            beta2_decay=beta2_decay,
-            eps=eps,
-            d=d,
-            weight_decay=weight_decay,
-            foreach=foreach,
-            maximize=maximize,
-            fused=fused,
-        )
-        super().__init__(params, options)
+        super().__init__(params, given(locals()))
 
     @staticmethod
     def check_param(param: Any, hyper: Any) -> None:
@@ -136,10 +127,13 @@ class Adafactor(Optimizer):
     def init(xp: Any, param: Any, hyper: Any) -> dict[str, Any]:
         if param.ndim < 2:
             return {"variance": xp.zeros_like(param)}
-        row, column = param[..., :, :1], param[..., :1, :]
-        return {"row_var": xp.zeros_like(row), "col_var": xp.zeros_like(column)}
+        *stack, rows, columns = param.shape
+        like = {"dtype": param.dtype, "device": param.device}
+        row, column = xp.zeros((*stack, rows, 1), **like), xp.zeros((*stack, 1, columns), **like)
+        return {"row_var": row, "col_var": column}
 
     @staticmethod
+    @pure
     def update(
         xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int
     ) -> tuple[Any, dict[str, Any]]:
@@ -170,12 +164,12 @@ def factored(
 ) -> tuple[Any, dict[str, Any]]:
     """Return the direction U of a matrix and its new state: a row R and a column C make V."""
     # R = β R + (1 - β) mean(G²) of each row, C likewise of each column
-    row_mean = xp.vecdot(grad, grad)[..., None] / grad.shape[-1]
+    row_mean = squares(xp, grad)[..., None] / grad.shape[-1]
     row = lerp(state["row_var"], row_mean, share, xp)
-    column_mean = xp.mean(grad * grad, axis=-2, keepdims=True)
+    column_mean = squares(xp, grad, axis=-2)[..., None, :] / grad.shape[-2]
     column = lerp(state["col_var"], column_mean, share, xp)
     # V = R C / max(mean(R), ε1) and U = G / max(sqrt(V), ε1), formed only if ε1 counts
-    mean = xp.maximum(xp.mean(row, axis=-2, keepdims=True), eps1)
+    mean = xp.maximum(total(xp, row, axis=-2)[..., None, :] / row.shape[-2], eps1)
     root, other = xp.sqrt(row / mean), xp.sqrt(column)
     if float(xp.min(root)) * float(xp.min(other)) >= eps1:
         direction = grad / root
@@ -186,5 +180,8 @@ def factored(
 
 
 def mean_square(xp: Any, x: Any) -> float:
-    """Return the mean of the squares, summed row by row, which keeps float32 sums accurate."""
-    return float(xp.mean(xp.vecdot(x, x) / x.shape[-1] if x.ndim > 0 else x * x))
+    """Return the mean of the squares as a number."""
+    size = 1
+    for length in x.shape:
+        size *= length
+    return float(square_sum(xp, x)) / size

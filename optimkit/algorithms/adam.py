@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from optimkit.optimizer import Optimizer
-from optimkit.options import is_tensor, non_negative, pair_of_fractions
+from optimkit.optimizer import Optimizer, pure
+from optimkit.options import given, is_tensor, non_negative, pair_of_fractions
 from optimkit.rounding import lerp
 
 
@@ -101,19 +101,7 @@ class Adam(Optimizer):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        options = dict(
-            lr=lr,
-            betas=betas,
-            eps=eps,
-            weight_decay=weight_decay,
-            amsgrad=amsgrad,
-            maximize=maximize,
-            foreach=foreach,
-            capturable=capturable,
-            differentiable=differentiable,
-            fused=fused,
-            decoupled_weight_decay=decoupled_weight_decay,
-        )
+        options = given(locals())
         check_tensors(type(self).__name__, options)
         super().__init__(params, options)
 
@@ -123,6 +111,7 @@ class Adam(Optimizer):
         return moments | ({"max_exp_avg_sq": xp.zeros_like(param)} if hyper.amsgrad else {})
 
     @staticmethod
+    @pure
     def update(
         xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int
     ) -> tuple[Any, dict[str, Any]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from optimkit.optimizer import Optimizer
-from optimkit.options import non_negative, pair_of_fractions
+from optimkit.optimizer import Optimizer, pure
+from optimkit.options import given, non_negative, pair_of_fractions
 from optimkit.rounding import lerp
 
 
@@ -88,24 +88,14 @@ class Adamax(Optimizer):
         capturable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        options = dict(
-            lr=lr,
-            betas=betas,
-            eps=eps,
-            weight_decay=weight_decay,
-            foreach=foreach,
-            maximize=maximize,
-            differentiable=differentiable,
-            capturable=capturable,
-            fused=fused,
-        )
-        super().__init__(params, options)
+        super().__init__(params, given(locals()))
 
     @staticmethod
     def init(xp: Any, param: Any, hyper: Any) -> dict[str, Any]:
         return {"exp_avg": xp.zeros_like(param), "exp_inf": xp.zeros_like(param)}
 
     @staticmethod
+    @pure
     def update(
         xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int
     ) -> tuple[Any, dict[str, Any]]:

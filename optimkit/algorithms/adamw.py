@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from optimkit.algorithms.adam import Adam
+from optimkit.options import given
 
 
 class AdamW(Adam):
@@ -74,17 +75,4 @@ class AdamW(Adam):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        super().__init__(
-            params,
-            lr,
-            betas,
-            eps,
-            weight_decay,
-            amsgrad,
-            foreach=foreach,
-            maximize=maximize,
-            capturable=capturable,
-            differentiable=differentiable,
-            fused=fused,
-            decoupled_weight_decay=True,
-        )
+        super().__init__(params, decoupled_weight_decay=True, **given(locals()))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from optimkit.optimizer import Optimizer
-from optimkit.options import non_negative, number
+from optimkit.optimizer import Optimizer, pure
+from optimkit.options import given, non_negative, number
 from optimkit.rounding import float32
 
 
@@ -97,25 +97,14 @@ class ASGD(Optimizer):
         *,
         fused: bool | None = None,
     ) -> None:
-        options = dict(
-            lr=lr,
-            lambd=lambd,
-            alpha=alpha,
-            t0=t0,
-            weight_decay=weight_decay,
-            foreach=foreach,
-            maximize=maximize,
-            differentiable=differentiable,
-            capturable=capturable,
-            fused=fused,
-        )
-        super().__init__(params, options)
+        super().__init__(params, given(locals()))
 
     @staticmethod
     def init(xp: Any, param: Any, hyper: Any) -> dict[str, Any]:
         return {"eta": float32(hyper.lr), "mu": 1.0, "ax": xp.zeros_like(param)}
 
     @staticmethod
+    @pure
     def update(
         xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int
     ) -> tuple[Any, dict[str, Any]]:

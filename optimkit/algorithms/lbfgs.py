@@ -7,7 +7,7 @@ from typing import Any
 
 from optimkit.closure_optimizer import ClosureOptimizer
 from optimkit.line_search import Evaluate, check_line_search, descend, dot, ratio
-from optimkit.options import non_negative, number
+from optimkit.options import given, non_negative, number
 
 
 class LBFGS(ClosureOptimizer):
@@ -115,17 +115,8 @@ class LBFGS(ClosureOptimizer):
         *,
         fused: bool | None = None,
     ) -> None:
-        options = dict(
-            lr=lr,
-            max_iter=max_iter,
-            max_eval=max_iter * 5 // 4 if max_eval is None else max_eval,
-            tolerance_grad=tolerance_grad,
-            tolerance_change=tolerance_change,
-            history_size=history_size,
-            line_search_fn=line_search_fn,
-            fused=fused,
-        )
-        super().__init__(params, options)
+        max_eval = max_iter * 5 // 4 if max_eval is None else max_eval
+        super().__init__(params, given(locals()))
 
     @staticmethod
     def check_options(hyper: Any) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from optimkit.optimizer import Optimizer
-from optimkit.options import below_100, non_negative, number, three_numbers
-from optimkit.rounding import add_product, add_scaled, bfloat16, lerp_as_torch, rounded
+from optimkit.optimizer import Optimizer, pure
+from optimkit.options import below_100, given, non_negative, number, three_numbers
+from optimkit.rounding import add_product, add_scaled, bfloat16, lerp_as_torch, norm_of, rounded
 
 
 class Muon(Optimizer):
@@ -114,18 +114,7 @@ class Muon(Optimizer):
         *,
         fused: bool | None = None,
     ) -> None:
-        options = dict(
-            lr=lr,
-            weight_decay=weight_decay,
-            momentum=momentum,
-            nesterov=nesterov,
-            ns_coefficients=ns_coefficients,
-            eps=eps,
-            ns_steps=ns_steps,
-            adjust_lr_fn=adjust_lr_fn,
-            fused=fused,
-        )
-        super().__init__(params, options)
+        super().__init__(params, given(locals()))
 
     @staticmethod
     def check_options(hyper: Any) -> None:
@@ -151,6 +140,7 @@ class Muon(Optimizer):
         return {"momentum_buffer": xp.zeros_like(param)}
 
     @staticmethod
+    @pure
     def update(
         xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int
     ) -> tuple[Any, dict[str, Any]]:
@@ -181,7 +171,7 @@ def orthogonalize(
     """
     a, b, c = coefficients
     # X = M / max(|M|, ε)
-    norm = rounded(xp, xp.linalg.vector_norm(x))
+    norm = rounded(xp, norm_of(xp, x))
     x /= rounded(xp, xp.maximum(norm, xp.full_like(norm, eps)))
     x = rounded(xp, x)
     for _ in range(steps):

@@ -7,7 +7,7 @@ from typing import Any
 
 from optimkit.closure_optimizer import ClosureOptimizer
 from optimkit.line_search import Evaluate, check_line_search, descend, dot, ratio
-from optimkit.options import fraction, non_negative
+from optimkit.options import fraction, given, non_negative
 
 VARIANTS = ("polak_ribiere", "fletcher_reeves", "hestenes_stiefel", "dai_yuan", "hager_zhang")
 
@@ -134,21 +134,8 @@ class NonlinearCG(ClosureOptimizer):
         *,
         fused: bool | None = None,
     ) -> None:
-        options = dict(
-            lr=lr,
-            max_iter=max_iter,
-            max_eval=max_iter * 5 // 2 if max_eval is None else max_eval,
-            tolerance_grad=tolerance_grad,
-            tolerance_change=tolerance_change,
-            variant=variant,
-            restart_every=restart_every,
-            restart_threshold=restart_threshold,
-            c1=c1,
-            c2=c2,
-            line_search_fn=line_search_fn,
-            fused=fused,
-        )
-        super().__init__(params, options)
+        max_eval = max_iter * 5 // 2 if max_eval is None else max_eval
+        super().__init__(params, given(locals()))
 
     @staticmethod
     def check_options(hyper: Any) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from optimkit.optimizer import Optimizer
-from optimkit.options import non_negative
+from optimkit.optimizer import Optimizer, pure
+from optimkit.options import given, non_negative
 from optimkit.rounding import lerp
 
 
@@ -100,20 +100,7 @@ class RMSprop(Optimizer):
         *,
         fused: bool | None = None,
     ) -> None:
-        options = dict(
-            lr=lr,
-            alpha=alpha,
-            eps=eps,
-            weight_decay=weight_decay,
-            momentum=momentum,
-            centered=centered,
-            capturable=capturable,
-            foreach=foreach,
-            maximize=maximize,
-            differentiable=differentiable,
-            fused=fused,
-        )
-        super().__init__(params, options)
+        super().__init__(params, given(locals()))
 
     @staticmethod
     def init(xp: Any, param: Any, hyper: Any) -> dict[str, Any]:
@@ -123,6 +110,7 @@ class RMSprop(Optimizer):
         return {name: xp.zeros_like(param) for name in names}
 
     @staticmethod
+    @pure
     def update(
         xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int
     ) -> tuple[Any, dict[str, Any]]:

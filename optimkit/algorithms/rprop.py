@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from optimkit.optimizer import Optimizer
-from optimkit.options import around_one, non_negative, pair_of_numbers
+from optimkit.optimizer import Optimizer, pure
+from optimkit.options import around_one, given, non_negative, pair_of_numbers
 
 
 class Rprop(Optimizer):
@@ -89,23 +89,14 @@ class Rprop(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        options = dict(
-            lr=lr,
-            etas=etas,
-            step_sizes=step_sizes,
-            capturable=capturable,
-            foreach=foreach,
-            maximize=maximize,
-            differentiable=differentiable,
-            fused=fused,
-        )
-        super().__init__(params, options)
+        super().__init__(params, given(locals()))
 
     @staticmethod
     def init(xp: Any, param: Any, hyper: Any) -> dict[str, Any]:
         return {"prev": xp.zeros_like(param), "step_size": xp.full_like(param, hyper.lr)}
 
     @staticmethod
+    @pure
     def update(
         xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int
     ) -> tuple[Any, dict[str, Any]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from optimkit.optimizer import Optimizer
-from optimkit.options import finite, non_negative
+from optimkit.optimizer import Optimizer, pure
+from optimkit.options import finite, given, non_negative
 
 
 class SGD(Optimizer):
@@ -99,18 +99,7 @@ class SGD(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        options = dict(
-            lr=lr,
-            momentum=momentum,
-            dampening=dampening,
-            weight_decay=weight_decay,
-            nesterov=nesterov,
-            maximize=maximize,
-            foreach=foreach,
-            differentiable=differentiable,
-            fused=fused,
-        )
-        super().__init__(params, options)
+        super().__init__(params, given(locals()))
 
     @staticmethod
     def check_options(hyper: Any) -> None:
@@ -131,6 +120,7 @@ class SGD(Optimizer):
         return {}
 
     @staticmethod
+    @pure
     def update(
         xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int
     ) -> tuple[Any, dict[str, Any]]:

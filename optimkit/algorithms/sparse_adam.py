@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import sqrt
 from typing import Any
 
-from optimkit.optimizer import Optimizer
-from optimkit.options import pair_of_fractions, positive
+from optimkit.optimizer import Optimizer, pure
+from optimkit.options import given, pair_of_fractions, positive
 
 
 class SparseAdam(Optimizer):
@@ -89,8 +89,7 @@ class SparseAdam(Optimizer):
         *,
         fused: bool | None = None,
     ) -> None:
-        options = dict(lr=lr, betas=betas, eps=eps, maximize=maximize, fused=fused)
-        super().__init__(params, options)
+        super().__init__(params, given(locals()))
 
     @staticmethod
     def check_param(param: Any, hyper: Any) -> None:
@@ -108,6 +107,7 @@ class SparseAdam(Optimizer):
         return {"exp_avg": xp.zeros_like(param), "exp_avg_sq": xp.zeros_like(param)}
 
     @staticmethod
+    @pure
     def update(
         xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int
     ) -> tuple[Any, dict[str, Any]]:

@@ -1,0 +1,185 @@
+"""The engines there are, fastest first, and the choice between them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from optimkit.backends.bucket import Bucket
+from optimkit.backends.engines import eager
+from optimkit.backends.engines.base import Engine, Job
+from optimkit.backends.kept_trace import KeptTrace
+from optimkit.backends.program import Traced
+from optimkit.backends.trace import NotTraceable
+
+FUSED = ("numba", "blocked")  # each a module of this folder
+NAMES = (*FUSED, eager.NAME)
+ELSEWHERE = {"cuda": f"CuPy arrays and CUDA tensors run on {eager.NAME}"}
+
+_override: ContextVar[str | None] = ContextVar("optimkit_engine", default=None)
+
+
+class Divided(Exception):
+    """The units of a bucket do not have one program: lists of units that have."""
+
+    def __init__(self, parts: list[list[int]]) -> None:
+        super().__init__(parts)
+        self.parts = parts
+
+
+@cache
+def _engine(name: str) -> Engine:
+    engine: Engine = import_module(f"optimkit.backends.engines.{name}").ENGINE
+    return engine
+
+
+def available_engines() -> list[str]:
+    """Return the names of the engines that can run here, fastest first.
+
+    Examples
+    --------
+    >>> import optimkit as ok
+    >>> ok.available_engines()[-1]
+    'eager'
+    """
+    return [name for name in NAMES if name not in FUSED or _engine(name).available()]
+
+
+def _check(name: str, origin: str) -> str:
+    if name in ELSEWHERE:
+        raise RuntimeError(f"{origin}: there is no engine {name!r} here yet; {ELSEWHERE[name]}")
+    if name not in NAMES:
+        raise ValueError(f"{origin}: no engine is called {name!r}; there are {', '.join(NAMES)}")
+    if name not in available_engines():
+        raise RuntimeError(
+            f"{origin}: the engine {name!r} is not available here; "
+            f"there are {', '.join(available_engines())} (pip install 'optimkit[fused]')"
+        )
+    return name
+
+
+@contextmanager
+def use_engine(name: str) -> Iterator[None]:
+    """Use one engine for every step inside the context, wherever it can run the parameter.
+
+    What it cannot run, such as a rule that is not elementwise, goes to the eager engine. The
+    environment variable ``OPTIMKIT_ENGINE`` does the same for a process; it is read when an
+    optimizer lays out its parameters.
+
+    Parameters
+    ----------
+    name : {"numba", "blocked", "eager"}
+
+    Raises
+    ------
+    ValueError
+        If there is no such engine.
+    RuntimeError
+        If it is not available here.
+
+    Examples
+    --------
+    >>> import numpy as np, optimkit as ok
+    >>> weights = np.ones(3)
+    >>> with ok.use_engine("eager"):
+    ...     ok.SGD([weights], lr=0.5).step(grads=[np.ones(3)])
+    >>> weights
+    array([0.5, 0.5, 0.5])
+    """
+    token = _override.set(_check(name, "use_engine"))
+    try:
+        yield
+    finally:
+        _override.reset(token)
+
+
+def forced_engine() -> str | None:
+    """Return the engine that `use_engine` or ``OPTIMKIT_ENGINE`` asks for."""
+    return _override.get() or _setting()
+
+
+def _setting() -> str | None:
+    name = os.environ.get("OPTIMKIT_ENGINE")
+    return _check(name, "OPTIMKIT_ENGINE") if name else None
+
+
+def _traces(bucket: Bucket, update: Callable[..., Any]) -> list[Traced]:
+    """The trace of the rule for each unit of the bucket."""
+    kept: dict[int, KeptTrace] = bucket.cache.get("traces", {})
+    known: dict[int, KeptTrace] = {}
+    traces = []
+    for hyper, step, scalars in bucket.units:
+        place = id(hyper)
+        found = kept.get(place)
+        if found is None or found.hyper is not hyper or found.update is not update:
+            found = kept[place] = KeptTrace(update, bucket.names, hyper)
+        known[place] = found
+        traces.append(found(scalars, step))
+    bucket.cache["traces"] = known
+    return traces
+
+
+def choose(bucket: Bucket, update: Callable[..., Any], native: bool = False) -> Job:
+    """Make ready one step of the rule `update` over a bucket, on the engine that is to run it.
+
+    A `native` rule is called, where it is not traced, with what the library itself computes with.
+
+    Raises
+    ------
+    RuntimeError
+        If the option `fused` is True and no fused engine can run it.
+    Divided
+        If parts of the bucket have to be stepped on apart.
+    """
+    cache, forced = bucket.cache, _override.get()
+    if forced is None:
+        if "setting" not in cache:
+            cache["setting"] = _setting()
+        forced = cache["setting"]
+    fused = getattr(bucket.units[0].hyper, "fused", None)
+    objections = []
+    if fused is False or forced == eager.NAME:
+        objections.append(f"the {eager.NAME} engine was asked for")
+    else:
+        try:
+            traces = _traces(bucket, update)
+        except NotTraceable as reason:
+            objections.append(f"the rule is not elementwise ({reason})")
+        else:
+            if len(traces) > 1:
+                _check_one_program(traces)
+            engine, reasons = cache.get(("engine", forced)) or _able(bucket, forced)
+            if engine is not None:
+                return bucket.at_home(engine.job(bucket, traces))
+            objections += reasons
+    if fused is True:
+        raise RuntimeError(f"fused=True, but no fused engine can run this: {'; '.join(objections)}")
+    return eager.job(bucket, update, native)
+
+
+def _able(bucket: Bucket, forced: str | None) -> tuple[Engine | None, list[str]]:
+    """The first engine that can run a bucket, and what those before it object to."""
+    found: tuple[Engine | None, list[str]] = None, []
+    for name in FUSED if forced is None else (forced,):
+        engine = _engine(name)
+        objection = engine.objection(bucket) if engine.available() else "not available"
+        if objection is None:
+            found = engine, found[1]
+            break
+        found[1].append(f"{name}: {objection}")
+    bucket.cache["engine", forced] = found
+    return found
+
+
+def _check_one_program(traces: list[Traced]) -> None:
+    program = traces[0].program
+    if any(traced.program != program for traced in traces):
+        parts: dict[Any, list[int]] = {}
+        for unit, traced in enumerate(traces):
+            parts.setdefault(traced.program, []).append(unit)
+        raise Divided(list(parts.values()))

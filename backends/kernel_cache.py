@@ -1,0 +1,63 @@
+"""Generated modules, kept on disk between processes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from functools import cache
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+
+def cache_directory() -> Path | None:
+    """The user's own directory of kernels, or None if there can be none.
+
+    ``OPTIMKIT_CACHE_DIR`` overrides the platform's place for caches.
+    """
+    import platformdirs
+
+    place = os.environ.get("OPTIMKIT_CACHE_DIR") or platformdirs.user_cache_dir("optimkit")
+    directory = Path(place) / "kernels"
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mine = not hasattr(os, "getuid") or directory.stat().st_uid == os.getuid()
+        shared = os.name == "posix" and directory.stat().st_mode & 0o022
+        return directory if mine and not shared and os.access(directory, os.W_OK) else None
+    except OSError:
+        return None
+
+
+def _write(path: Path, text: str) -> None:
+    """Put a file there whole or not at all, whoever else is writing it."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as file:
+        file.write(text)
+    os.replace(file.name, path)
+
+
+@cache
+def imported(text: str) -> ModuleType:
+    """Import a module of this text, from the disk cache if it is there.
+
+    Where there is a disk cache, Numba keeps what it compiles: ``cache=False`` becomes true.
+    """
+    directory = cache_directory()
+    if directory is not None:
+        text = text.replace("cache=False", "cache=True")
+    name = "kernel_" + hashlib.sha256(text.encode()).hexdigest()[:24]
+    if directory is None:
+        module = ModuleType(name)
+        exec(compile(text, name, "exec"), module.__dict__)
+        return module
+    path = directory / f"{name}.py"
+    if not path.exists():
+        _write(path, text)
+    spec = spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[name] = module  # the disk cache finds the kernel's module by its name
+    spec.loader.exec_module(module)
+    return module

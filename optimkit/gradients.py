@@ -1,0 +1,168 @@
+"""Where the gradients of a step come from: parameters, a list, a mapping, a closure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import chain
+from typing import Any
+
+from optimkit.backends.adapters import Adapter, adapter_of
+from optimkit.backends.bucket import Member, Options
+from optimkit.backends.memory import is_array
+from optimkit.backends.rows import Rows, check_entries, spread
+from optimkit.groups import Group
+from optimkit.naming import naming
+from optimkit.parameter import array_of, gradients_of
+from optimkit.rule import Rule
+from optimkit.state import State
+
+
+def labels(groups: Sequence[Group]) -> list[str]:
+    """What errors call each parameter: its name, or its place."""
+    found: list[str] = []
+    for group in groups:
+        places = map(str, range(len(found), len(found) + len(group["params"])))
+        found += group.get("param_names") or places
+    return [f"parameter {label}" for label in found]
+
+
+def evaluate(
+    params: Sequence[Any], closure: Callable[[], Any], grads: Any = None
+) -> tuple[Any, Any]:
+    """Call the closure; return the loss, and the gradients if it gave them."""
+    if grads is not None:
+        raise TypeError("step takes a closure or grads, not both")
+    with ExitStack() as stack:
+        for adapter in {adapter_of(array_of(param)) for param in params}:
+            stack.enter_context(adapter.evaluating())
+        result = closure()
+    if isinstance(result, tuple) and len(result) == 2:
+        return result
+    return result, None
+
+
+def collect(groups: Sequence[Group], params: Sequence[Any], grads: Any) -> list[Any]:
+    """Return the gradient of every parameter, or None, in a list of its own."""
+    if grads is None:
+        return gradients_of(params)
+    if isinstance(grads, Mapping):
+        return _by_name(groups, grads)
+    if is_array(grads):
+        raise TypeError(
+            "grads must be a sequence with one gradient for each parameter, "
+            f"not a single {type(grads).__name__}"
+        )
+    found = list(grads)
+    if len(found) != len(params):
+        raise ValueError(f"got {len(found)} gradients for {len(params)} parameters")
+    return found
+
+
+def _by_name(groups: Sequence[Group], grads: Mapping[str, Any]) -> list[Any]:
+    names = list(chain.from_iterable(group.get("param_names", ()) for group in groups))
+    if not names:
+        raise KeyError("gradients by name need parameters with names")
+    if len(set(names)) != len(names):
+        raise ValueError("gradients by name need names that differ; give a sequence instead")
+    unknown, missing = set(grads) - set(names), set(names) - set(grads)
+    if unknown or missing:
+        problem = f"unknown: {sorted(unknown)}" if unknown else f"missing: {sorted(missing)}"
+        raise KeyError(f"gradients by name must have the parameters' names; {problem}")
+    return [grads[name] for name in names]
+
+
+def part(
+    rule: type[Rule],
+    groups: Sequence[Group],
+    grads: list[Any],
+    state: State,
+    options: Options,
+) -> tuple[list[Any], list[Rows]]:
+    """Part the gradients: those to step on whole, and touched rows.
+
+    The first are `grads` itself where none is sparse.
+    """
+    whole, rows = grads, []
+    places = ((g, param) for g, group in enumerate(groups) for param in group["params"])
+    for i, ((group, param), grad) in enumerate(zip(places, grads, strict=True)):
+        if grad is None:
+            continue
+        array = array_of(param)
+        adapter = adapter_of(array)
+        with naming(rule.__name__, lambda i=i: labels(groups)[i]):  # type: ignore[misc]
+            entries = adapter.entries(grad)
+            if entries is None:
+                if rule.needs_sparse:
+                    check_gradient(adapter, array, grad)
+                    raise RuntimeError("its gradient is dense, please consider Adam instead")
+                continue
+            hyper = options.of(group)
+            wanted = rule.sparse_gradients(hyper)
+            adapter.check_parameter(array)
+            check_entries(adapter, array, entries)
+            if whole is grads:
+                whole = list(grads)
+            if wanted == "dense":
+                whole[i] = spread(adapter, array, entries)
+            else:
+                whole[i] = None
+                known = state.get(param) or rule.initial_state(adapter, array, hyper)
+                rows.append(Rows(param, group, adapter, array, known, entries))
+    return whole, rows
+
+
+def checked(
+    rule: type[Rule],
+    groups: Sequence[Group],
+    params: Sequence[Any],
+    grads: Sequence[Any],
+    state: State,
+    options: Options,
+) -> tuple[list[Member], list[tuple[Any, dict[str, Any]]]]:
+    """Check all that is to be stepped on whole.
+
+    Returns
+    -------
+    members, strangers : list
+        The parameters with a gradient; and those of them, with a state made now, that had none.
+    """
+    members, strangers = [], []
+    owners = [g for g, group in enumerate(groups) for _ in group["params"]]
+    for i, (param, grad, owner) in enumerate(zip(params, grads, owners, strict=True)):
+        if grad is None:
+            continue
+        array, hyper, known = array_of(param), options.of(owner), state.get(param)
+        adapter = adapter_of(array)
+        with naming(rule.__name__, lambda i=i: labels(groups)[i]):  # type: ignore[misc]
+            adapter.check_parameter(array)
+            grad = check_gradient(adapter, array, grad)
+            rule.check_state(adapter, array, known or {}, hyper)
+        own = known or rule.initial_state(adapter, array, hyper)
+        if not known:
+            strangers.append((param, own))
+        members.append(Member(i, owner, array, grad, own))
+    return members, strangers
+
+
+def check_gradient(adapter: Adapter, array: Any, grad: Any) -> Any:
+    """Return `grad` as an array like `array`, or raise the error that says why it is none."""
+    grad = adapter.as_gradient(grad)
+    if not adapter.owns(grad) or adapter_of(grad) is not adapter:
+        raise TypeError(
+            f"its gradient is a {type(grad).__module__}.{type(grad).__qualname__}; "
+            f"a {type(array).__module__}.{type(array).__qualname__} is needed"
+        )
+    if adapter.signature(array) == adapter.signature(grad):
+        adapter.check_gradient(grad)
+        return grad
+    shape, dtype, device = adapter.describe(array)
+    grad_shape, grad_dtype, grad_device = adapter.describe(grad)
+    if grad_shape != shape:
+        raise ValueError(f"its gradient has shape {grad_shape}; {shape} is needed")
+    if grad_dtype != dtype:
+        raise TypeError(f"its gradient has dtype {grad_dtype}; {dtype} is needed")
+    if grad_device != device:
+        raise RuntimeError(f"its gradient is on {grad_device}; {device} is needed")
+    adapter.check_gradient(grad)
+    return grad

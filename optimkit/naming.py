@@ -1,0 +1,35 @@
+"""Errors that say which parameter they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+
+KINDS = (TypeError, ValueError, RuntimeError)
+
+
+class naming:  # it reads as a statement: with naming("Adam", label):
+    """Puts names before the message of a TypeError, ValueError or RuntimeError of the block.
+
+    Parameters
+    ----------
+    *names : str or callable
+        What comes before the message; a callable is only asked where there is an error.
+    """
+
+    __slots__ = ("_names",)
+
+    def __init__(self, *names: str | Callable[[], str]) -> None:
+        self._names = names
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None and issubclass(kind, KINDS):
+            names = [name() if callable(name) else name for name in self._names]
+            raise kind(": ".join([*names, str(error)])) from None

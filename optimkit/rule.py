@@ -1,0 +1,148 @@
+"""A rule without arrays: what a class says of its algorithm, and its options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from optimkit.backends.adapters import Adapter
+from optimkit.backends.memory import is_array
+from optimkit.backends.program import RESERVED
+from optimkit.groups import hyper_of
+from optimkit.naming import naming
+from optimkit.options import Limit, check_limits
+
+
+class Rule:
+    """What an optimizer's class declares; nothing here needs an instance."""
+
+    limits: ClassVar[Mapping[str, Limit]] = {}
+    counts_steps: ClassVar[bool] = True  # whether the state has a "step"
+    needs_sparse: ClassVar[bool] = False  # whether dense gradients are refused
+    native: ClassVar[bool] = False  # whether eager steps are given torch tensors as they are
+    tensor_scalars: ClassVar[bool] = True  # whether torch keeps numbers of the state as tensors
+
+    defaults: dict[str, Any]
+
+    @staticmethod
+    def init(xp: Any, param: Any, hyper: Any) -> dict[str, Any]:
+        """Return the state of a parameter before its first step."""
+        return {}
+
+    @staticmethod
+    def update(
+        xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int
+    ) -> tuple[Any, dict[str, Any]]:
+        """Return the parameter after a step, and its new state."""
+        raise NotImplementedError(
+            "an optimizer defines update(xp, param, grad, state, hyper, step)"
+        )
+
+    @staticmethod
+    def check_options(hyper: Any) -> None:
+        """Raise ValueError if the options of a group contradict one another."""
+
+    @staticmethod
+    def check_param(param: Any, hyper: Any) -> None:
+        """Raise ValueError if the rule cannot optimize this array."""
+
+    @staticmethod
+    def sparse_gradients(hyper: Any) -> str:
+        """Say what the rule is given for a sparse gradient; RuntimeError if it takes none.
+
+        Returns
+        -------
+        {"rows", "dense"}
+            The touched rows of parameter, gradient and state, with ``hyper.sparse`` set and the
+            other rows left alone, for which all arrays of the state must come from `init`; or
+            everything, the gradient as an array that is mostly zero.
+        """
+        raise RuntimeError("sparse gradients are not supported, please consider SparseAdam instead")
+
+    @classmethod
+    def bind(cls, **options: Any) -> Any:
+        """Return the options of the rule by attribute, checked, as `init` and `update` take them.
+
+        Parameters
+        ----------
+        **options
+            Arguments of the constructor, which decides what becomes of them; `params` not.
+        """
+        return hyper_of(cls._unbound(**options).defaults)
+
+    @classmethod
+    def _unbound(cls, **options: Any) -> Self:
+        """Run the constructor without parameters."""
+        rule = cls.__new__(cls)
+        vars(rule)["_without_params"] = True
+        rule.__init__((), **options)  # type: ignore[misc]
+        return rule
+
+    @classmethod
+    def check_group(cls, options: Mapping[str, Any]) -> Any:
+        """Return the options of a new group by attribute, or raise what is wrong with them."""
+        name, hyper = cls.__name__, hyper_of(dict(options))
+        if hyper.fused not in (None, True, False):
+            raise TypeError(f"{name}: invalid fused: {hyper.fused!r}; it must be None or a bool")
+        if hyper.differentiable:
+            kind = RuntimeError if hyper.fused else ValueError  # the first is torch's
+            raise kind(
+                f"{name}: differentiable=True is not supported; "
+                "gradients do not flow through an optimkit step"
+            )
+        if hyper.fused and getattr(hyper, "foreach", None):
+            raise RuntimeError(f"{name}: `fused` and `foreach` cannot be `True` together.")
+        check_limits(name, cls.limits, vars(hyper))
+        cls.check_options(hyper)
+        return hyper
+
+    def check_changed(self, group: dict[str, Any]) -> Any:
+        """Return the options of a group that may have changed, if each still is a number.
+
+        Their range is not looked at again: a schedule may end a rounding error below zero.
+        """
+        name = type(self).__name__
+        if missing := self.defaults.keys() - group.keys():
+            raise KeyError(f"{name}: a group has no option {sorted(missing)}")
+        hyper = hyper_of(group)
+        check_limits(name, self.limits, vars(hyper), kinds_only=True)
+        return hyper
+
+    @classmethod
+    def initial_state(cls, adapter: Adapter, array: Any, hyper: Any) -> dict[str, Any]:
+        """Return the state of a parameter before its first step, as an optimizer keeps it."""
+        with adapter.running_on(array):
+            view = adapter.view(array)
+            fresh = cls.init(adapter.namespace(view), view, hyper)
+        if taken := RESERVED & fresh.keys():
+            raise ValueError(
+                f"{cls.__name__}: state may not be called {sorted(taken)}: "
+                "the rule gets what is called that beside its state"
+            )
+        count = {"step": 0} if cls.counts_steps else {}
+        return count | {
+            name: adapter.wrap(value, array) if is_array(value) else value
+            for name, value in fresh.items()
+        }
+
+    @classmethod
+    def check_state(cls, adapter: Adapter, array: Any, state: dict[str, Any], hyper: Any) -> None:
+        """Raise if the rule cannot go on from a state, which a user may have changed."""
+        for name, value in state.items():
+            if name == "step" or isinstance(value, np.generic):
+                state[name] = int(value) if name == "step" else value.item()
+            elif is_array(value) and adapter.owns(value):
+                with naming(f"its state {name}"):
+                    adapter.check_parameter(value)
+                if tuple(value.shape) != tuple(array.shape):
+                    wanted = cls.initial_state(adapter, array, hyper).get(name, array)
+                    if tuple(value.shape) != tuple(wanted.shape):
+                        raise ValueError(
+                            f"its state {name} has shape {tuple(value.shape)}; "
+                            f"{tuple(wanted.shape)} is needed"
+                        )
+
+
+__all__ = ["Rule"]
