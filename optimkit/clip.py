@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import math
-import warnings
-from collections.abc import Callable, Mapping
-from functools import lru_cache
-from itertools import pairwise
-from types import GeneratorType
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from optimkit.backends import engines
-from optimkit.backends.adapters import Adapter, Layout, adapter_of
-from optimkit.backends.bucket import is_array
+from optimkit.backends.adapters import adapter_of
 from optimkit.backends.engines.base import HALF
-from optimkit.backends.engines.blocked import PARALLEL, flat
-from optimkit.backends.engines.threads import on_all_threads, shares
-from optimkit.parameter import Parameter
+from optimkit.backends.reductions import scale
+from optimkit.naming import naming
+from optimkit.norms import (
+    PIECE,
+    Gradient,
+    cut_up,
+    for_kernels,
+    gradients_meant,
+    in_parallel,
+    norm_of_all,
+)
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "get_total_norm"]
-
-BLOCK = 4_096  # elements whose terms are added as a balanced tree; a part of the definition
-START = 4_096  # what starting on a piece costs, in elements
-PIECE = 16 * BLOCK  # elements that NumPy looks at together; the kernel, 16 times as many
 
 
 def get_total_norm(
@@ -66,15 +63,15 @@ def get_total_norm(
 
     Notes
     -----
-    Differs from torch: terms are float64, whatever the gradients are. Each 4,096 of them, in order
-    of memory, are added as a balanced tree, and the sums of these blocks exactly, then rounded
-    once. So the sum is within ``14 · 2^-53`` of its exact value, relatively, and its bits depend on
-    neither engine nor threads. (The powers themselves are those of the array library for orders
-    other than 1 and 2.) Torch adds in the gradients' precision: on the CPU, the norm of 10 million
-    normally distributed float32 numbers is then 4e-4 too small for order 2 and 1e-3 for order 1,
-    and squares above 3e38 overflow. Here only float64 gradients above 1e154 do. No temporary is as
-    large as a NumPy gradient. Gradients without elements count for nothing; torch refuses them
-    for some orders.
+    Differs from torch: terms are float64, whatever the gradients are, in order of memory, and are
+    added up in the one order of `optimkit.backends.reductions`: those of each gradient, then the
+    sums of the gradients. So the sum of n terms is relatively within about ``(32 + log2 n) 2^-53``
+    of its exact value, mostly much nearer, and its bits depend on neither engine nor threads. (The
+    powers themselves are those of the array library for orders other than 1 and 2.) Torch adds in
+    the gradients' precision: on the CPU, the norm of 10 million normally distributed float32
+    numbers is then 4e-4 too small for order 2 and 1e-3 for order 1, and squares above 3e38
+    overflow. Here only float64 gradients above 1e154 do. No temporary is as large as a NumPy
+    gradient. Gradients without elements count for nothing; torch refuses them for some orders.
 
     References
     ----------
@@ -90,8 +87,8 @@ def get_total_norm(
     >>> get_total_norm([np.array([3.0, 0.0]), np.array([-4.0])], norm_type="inf")
     4.0
     """
-    grads, tensor = _gradients(tensors, tensors_are_gradients=True)
-    return _like(_norm(grads, norm_type, error_if_nonfinite), grads, tensor)
+    grads, tensor = gradients_meant(tensors, tensors_are_gradients=True)
+    return _like(norm_of_all(grads, norm_type, error_if_nonfinite), grads, tensor)
 
 
 def clip_grad_norm_(
@@ -130,8 +127,8 @@ def clip_grad_norm_(
     RuntimeError
         If the norm is not finite and `error_if_nonfinite` is set, or a gradient is sparse.
     TypeError, ValueError
-        If `max_norm` is no number, or a gradient cannot be changed in place. Nothing has changed
-        then.
+        If `max_norm` is no number of at least 0, or a gradient cannot be changed in place. Nothing
+        has changed then.
 
     Notes
     -----
@@ -155,12 +152,15 @@ def clip_grad_norm_(
     [array([0.6, 0. ]), array([-0.8])]
     """
     limit = float(max_norm)
-    grads, tensor = _gradients(parameters)
+    if limit < 0:
+        raise ValueError(f"max_norm is {max_norm}; a number of at least 0 is needed")
+    grads, tensor = gradients_meant(parameters)
     _check_writable(grads)
-    total = _norm(grads, norm_type, error_if_nonfinite)
+    total = norm_of_all(grads, norm_type, error_if_nonfinite)
     with np.errstate(all="ignore"):
         factor = float(np.minimum(1.0, np.float64(limit) / (total + 1e-6)))  # NaN stays NaN
-    _change(grads, lambda xp, x, **out: xp.multiply(x, factor, **out))
+    if factor != 1:
+        _scale(grads, factor)
     return _like(total, grads, tensor)
 
 
@@ -199,131 +199,69 @@ def clip_grad_value_(parameters: Any, clip_value: float, foreach: bool | None = 
     >>> grad
     array([ 0.5, -1. ])
     """
-    limit, (grads, _) = float(clip_value), _gradients(parameters)
+    limit, (grads, _) = float(clip_value), gradients_meant(parameters)
     _check_writable(grads)
     for i, grad in enumerate(grads):
         if grad.is_complex:
             raise NotImplementedError(f"gradient {i}: complex numbers have no order to clip by")
-    _change(grads, lambda xp, x, **out: xp.clip(x, -limit, limit, **out))
+    once = list({id(grad.array): grad for grad in grads}.values())  # twice changes nothing more
+    _change(once, lambda xp, x, **out: xp.clip(x, -limit, limit, **out))
 
 
-# ---------------------------------------------------------------------- what is meant
-
-
-class _Gradient(NamedTuple):
-    """A gradient, and its memory: a NumPy view, flat if it is dense, or another library's view."""
-
-    array: Any
-    memory: Any
-    adapter: Adapter
-    layout: Layout
-    is_complex: bool
-
-
-def _gradients(source: Any, tensors_are_gradients: bool = False) -> tuple[list[_Gradient], Any]:
-    """Return the gradients that the user means, checked, and the first torch tensor among all."""
-    optimizer = hasattr(source, "param_groups")
-    if optimizer:
-        items = [param for group in source.param_groups for param in group["params"]]
-    elif is_array(source) or isinstance(source, Parameter):
-        items = [source]
-    else:
-        items = list(source.values() if isinstance(source, Mapping) else source)
-        if isinstance(source, GeneratorType) and not items:
-            warnings.warn("an empty generator: there are no gradients", stacklevel=3)
-    grads, tensor = [], None
-    known: dict[Any, tuple[Layout, bool]] = {}
-    for i, item in enumerate(items):
-        if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str):
-            item = item[1]  # a pair of named_parameters()
-        grad = item
-        if tensor is None and _is_torch(item):
-            tensor = item
-        if type(item) is Parameter or (
-            (optimizer or not tensors_are_gradients) and _is_torch(item)
-        ):
-            grad = item.grad
-        elif optimizer:
-            raise TypeError(
-                f"parameter {i}: a {type(item).__name__} has no .grad: give the gradients instead"
-            )
-        if grad is None:
-            continue
-        try:
-            adapter = adapter_of(grad)
-            if "sparse" in str(getattr(grad, "layout", "")):
-                raise RuntimeError("it is sparse; only dense gradients can be measured and clipped")
-            adapter.check_gradient(grad)
-            signature = adapter, adapter.signature(grad)
-            if signature not in known:
-                dtype = getattr(grad.dtype, "name", None) or str(grad.dtype).rpartition(".")[2]
-                if not dtype.startswith(("float", "complex", "bfloat")):
-                    raise TypeError(f"its dtype is {dtype}; a floating dtype is needed")
-                known[signature] = adapter.layout(grad), dtype.startswith("complex")
-        except (TypeError, RuntimeError) as error:
-            raise type(error)(f"gradient {i}: {error}") from None
-        layout, is_complex = known[signature]
-        with adapter.running_on(grad):
-            memory = adapter.view(grad)
-        if layout.dense and type(memory) is np.ndarray:
-            memory = memory.reshape(-1) if memory.flags.c_contiguous else flat(memory)
-        grads.append(_Gradient(grad, memory, adapter, layout, is_complex))
-    return grads, tensor
-
-
-def _check_writable(grads: list[_Gradient]) -> None:
-    for i, (array, _, adapter, _, _) in enumerate(grads):
-        try:
-            if not _is_torch(array):
+def _check_writable(grads: list[Gradient]) -> None:
+    looked_at: set[int] = set()  # layouts; where one will do, others like it need only be open
+    i = 0
+    with naming(lambda: f"gradient {i}"):
+        for i, grad in enumerate(grads):  # noqa: B007  # for the name of an error
+            array, adapter, layout, is_complex = grad
+            if hasattr(array, "detach"):
+                if array.is_neg() or (is_complex and array.is_conj()):
+                    raise ValueError("it is a lazily negated or conjugated view; resolve it first")
+            elif type(array) is not np.ndarray or id(layout) not in looked_at:
                 adapter.check_parameter(array)
-            elif array.is_neg() or array.is_conj():
-                raise ValueError("it is a lazily negated or conjugated view; resolve it first")
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"gradient {i}: {error}") from None
+                looked_at.add(id(layout))
+            elif not array.flags.writeable:
+                adapter.check_parameter(array)  # says why not
 
 
-def _is_torch(x: Any) -> bool:
-    return hasattr(x, "detach")
-
-
-def _like(total: float, grads: list[_Gradient], tensor: Any) -> Any:
+def _like(norm: float, grads: list[Gradient], tensor: Any) -> Any:
     """Return the norm as a tensor if the gradients are tensors, or would be."""
     like = grads[0].array if grads else tensor
-    if not _is_torch(like):
-        return total
+    if not hasattr(like, "detach"):
+        return norm
     double = any(grad.layout.dtype == "float64" for grad in grads)
-    value = np.asarray(total, np.float64 if double else np.float32)
+    value = np.asarray(norm, np.float64 if double else np.float32)
     return adapter_of(like).wrap(value, like).to(like.device)
 
 
-# ---------------------------------------------------------------------- one pass over memory
-
-
-def _in_parallel(run: Callable[..., Any], jobs: list[Any], sizes: list[int]) -> list[Any]:
-    """Call `run` for each job, of so many elements, on several threads where that pays."""
-
-    def run_all(part: list[Any]) -> list[Any]:
-        with np.errstate(all="ignore"):
-            return [run(*job) for job in part]
-
-    if sum(sizes) < PARALLEL:
-        return run_all(jobs)
-    parts = [jobs[i:j] for i, j in pairwise(shares(sizes, START))]
-    return [result for part in on_all_threads(run_all, parts) for result in part]
-
-
-def _change(grads: list[_Gradient], function: Callable[..., Any]) -> None:
-    """Replace gradients by a function of them; those given twice, twice, as torch does."""
+def _scale(grads: list[Gradient], factor: float) -> None:
+    """Multiply gradients by a number; those given twice, twice, as torch does."""
     once = {id(grad.array): grad for grad in grads}
+    unique = list(once.values())
+    done: set[int] = set()
+    for key, places in for_kernels(unique).items():
+        starts, counts, _ = cut_up(unique, key, places)
+        scale(starts, counts, factor, key[1])
+        key[0].touched([unique[i].array for i in places])
+        done.update(places)
+    rest = [grad for i, grad in enumerate(unique) if i not in done]
+    _change(rest, lambda xp, x, **out: xp.multiply(x, factor, **out))
+    again = [grad for grad in grads if once.pop(id(grad.array), None) is None]
+    if again:
+        _scale(again, factor)
+
+
+def _change(grads: list[Gradient], function: Callable[..., Any]) -> None:
+    """Replace gradients, each there once, by a function of them."""
     jobs = []
-    for array, memory, adapter, layout, _ in once.values():
-        half = layout.dtype in HALF
+    for grad in grads:
+        memory, half = grad.memory(), grad.layout.dtype in HALF
         if type(memory) is not np.ndarray:
-            with adapter.running_on(array):
-                xp = adapter.namespace(memory)
+            with grad.adapter.running_on(grad.array):
+                xp = grad.adapter.namespace(memory)
                 x = function(xp, xp.astype(memory, xp.float32) if half else memory)
-                adapter.write(array, memory, xp.astype(x, memory.dtype) if half else x)
-        elif layout.dense:
+                grad.adapter.write(grad.array, memory, xp.astype(x, memory.dtype) if half else x)
+        elif grad.layout.dense:
             step = PIECE if half else 16 * PIECE
             jobs += [(memory[i : i + step], half) for i in range(0, memory.size, step)]
         else:
@@ -335,145 +273,6 @@ def _change(grads: list[_Gradient], function: Callable[..., Any]) -> None:
         else:
             function(np, x, out=x)
 
-    _in_parallel(change, jobs, [x.size for x, _ in jobs])
-    for adapter in {grad.adapter for grad in once.values()}:
-        adapter.touched([grad.array for grad in once.values() if grad.adapter is adapter])
-    again = iter(grads)
-    rest = [grad for grad in again if once.pop(id(grad.array), None) is None]
-    if rest:
-        _change(rest, function)
-
-
-# ---------------------------------------------------------------------- the norm
-
-
-def _norm(grads: list[_Gradient], norm_type: float | str, error_if_nonfinite: bool) -> float:
-    order = float(norm_type)
-    total = _total(_reduced(grads, order), order)
-    if error_if_nonfinite and not math.isfinite(total):
-        raise RuntimeError(
-            f"the total norm of order {order} of the gradients is {total}, so they cannot be "
-            "clipped; with error_if_nonfinite=False they are scaled by it all the same"
-        )
-    return total
-
-
-def _total(reduced: list[list[float]], order: float) -> float:
-    """Put together what the blocks of each gradient come to."""
-    if order == 0:
-        return float(sum(map(any, reduced)))
-    values = [value for column in reduced for value in column]
-    if not values:
-        return 0.0
-    if math.isinf(order):
-        return float(np.max(values) if order > 0 else np.min(values))
-    try:
-        total = np.float64(math.fsum(values))
-    except OverflowError:
-        total = np.float64(np.inf)
-    with np.errstate(all="ignore"):
-        return float(
-            np.sqrt(total) if order == 2 else total if order == 1 else total ** (1 / order)
-        )
-
-
-def _reduced(grads: list[_Gradient], order: float) -> list[list[float]]:
-    """Return for each gradient the sums of its blocks, or its extremes."""
-    kernel = _kernel() if order in (1, 2) and engines.forced_engine() in (None, "numba") else None
-    result: list[list[float]] = [[] for _ in grads]
-    jobs, owners = [], []
-    for (array, memory, adapter, layout, is_complex), column in zip(grads, result, strict=True):
-        pairs = is_complex and order != 2
-        if type(memory) is np.ndarray:
-            fused = layout.dense and not pairs and layout.dtype in ("float32", "float64")
-            x = memory if layout.dense else memory.flat
-            step = 16 * PIECE if kernel and fused else PIECE
-            for start in range(0, memory.size, step):
-                stop = min(start + step, memory.size)
-                jobs.append((x, start, stop, order, pairs, kernel if fused else None))
-                owners.append(column)
-        elif 0 not in memory.shape:
-            with adapter.running_on(array):
-                xp = adapter.namespace(memory)
-                x = xp.astype(xp.reshape(memory, (-1,)), xp.float64)
-                column += _values(xp, x, order, pairs)
-    sizes = [stop - start for _, start, stop, *_ in jobs]
-    for column, values in zip(owners, _in_parallel(_piece, jobs, sizes), strict=True):
-        column += values
-    return result
-
-
-def _piece(x: Any, start: int, stop: int, order: float, pairs: bool, kernel: Any) -> list[float]:
-    """Reduce a stretch of a NumPy array that begins where a block begins."""
-    part = x[start:stop]
-    if kernel is not None:
-        sums = np.empty(-(-part.size // BLOCK))
-        kernel(part, order == 2, sums)
-        return list(sums.tolist())
-    if math.isinf(order) and not pairs:  # exact in any precision
-        part = np.abs(part)
-        return [float(part.max() if order > 0 else part.min())]
-    return _values(np, part.astype(np.float64), order, pairs)
-
-
-def _values(xp: Any, x: Any, order: float, pairs: bool) -> list[float]:
-    """Reduce float64 numbers: sums of blocks, or the one number that the order asks for."""
-    if pairs:
-        real, imag = x[0::2], x[1::2]
-        x = xp.sqrt(real * real + imag * imag)
-    if order == 0:
-        return [float(xp.any(x != 0))]
-    if math.isinf(order):
-        return [float(xp.max(xp.abs(x)) if order > 0 else xp.min(xp.abs(x)))]
-    x = x * x if order == 2 else xp.abs(x) if order == 1 else xp.abs(x) ** order
-    return _block_sums(xp, x)
-
-
-def _block_sums(xp: Any, x: Any) -> list[float]:
-    """Add each block of `x` as a balanced tree: the definition, elementwise throughout."""
-    count = x.shape[0]
-    size = min(BLOCK, 1 << (count - 1).bit_length())
-    rows = -(-count // size)
-    if count < rows * size:  # zeros change no bit of a sum
-        x = xp.concat([x, xp.zeros_like(x[: rows * size - count])])
-    x = xp.reshape(x, (rows, size))
-    while size > 1:
-        size //= 2
-        x = x[:, :size] + x[:, size:]
-    return [float(x[i, 0]) for i in range(rows)]
-
-
-def _block_sums_compiled(x: Any, squared: bool, sums: Any) -> None:
-    """Do the same over float32 or float64 terms, for Numba to compile."""
-    tree = np.empty(BLOCK)
-    for k in range(sums.size):
-        part = x[k * BLOCK : (k + 1) * BLOCK]
-        size = 2
-        while size < part.size:
-            size *= 2
-        size //= 2
-        low, high = part[:size], part[size:]
-        for i in range(high.size):
-            a, b = np.float64(low[i]), np.float64(high[i])
-            tree[i] = a * a + b * b if squared else abs(a) + abs(b)
-        for i in range(high.size, low.size):
-            a = np.float64(low[i])
-            tree[i] = a * a if squared else abs(a)
-        while size > 1:
-            size //= 2
-            left, right = tree[:size], tree[size : 2 * size]
-            for i in range(size):
-                left[i] += right[i]
-        sums[k] = tree[0]
-
-
-@lru_cache(maxsize=1)
-def _kernel() -> Callable[[Any, bool, Any], None] | None:
-    try:
-        from numba import njit
-    except ImportError:
-        return None
-    compiled: Callable[[Any, bool, Any], None] = njit(cache=True, nogil=True, error_model="numpy")(
-        _block_sums_compiled
-    )
-    return compiled
+    in_parallel(change, jobs, [x.size for x, _ in jobs])
+    for adapter in {grad.adapter for grad in grads}:
+        adapter.touched([grad.array for grad in grads if grad.adapter is adapter])

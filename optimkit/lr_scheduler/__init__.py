@@ -7,20 +7,11 @@ here drive an optimizer with them and keep torch's state.
 from . import schedules
 from .base import LRScheduler
 from .composite import ChainedScheduler, SequentialLR
+from .cosine import CosineAnnealingLR, CosineAnnealingWarmRestarts
 from .cyclical import CyclicLR, OneCycleLR
+from .decays import ConstantLR, ExponentialLR, LinearLR, MultiStepLR, PolynomialLR, StepLR
+from .functions import LambdaLR, MultiplicativeLR
 from .plateau import ReduceLROnPlateau
-from .schedulers import (
-    ConstantLR,
-    CosineAnnealingLR,
-    CosineAnnealingWarmRestarts,
-    ExponentialLR,
-    LambdaLR,
-    LinearLR,
-    MultiplicativeLR,
-    MultiStepLR,
-    PolynomialLR,
-    StepLR,
-)
 
 __all__ = [
     "ChainedScheduler",

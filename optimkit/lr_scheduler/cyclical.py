@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from . import schedules
 from .base import LRScheduler, OptimizerLike, check_optimizer, per_group, write_lr
-from .schedulers import attributes_of, check_attributes
+from .functions import attributes_of, check_attributes
 
 
 class _MomentumCycle(LRScheduler):

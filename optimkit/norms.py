@@ -1,0 +1,227 @@
+"""The gradients that a user means, and their norm in one pass over memory."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from types import GeneratorType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from optimkit.backends import engines
+from optimkit.backends.adapters import Adapter, Layout, adapter_of
+from optimkit.backends.engines.base import FULL
+from optimkit.backends.engines.blocked import PARALLEL
+from optimkit.backends.engines.threads import on_all_threads, shares
+from optimkit.backends.memory import flat, is_array
+from optimkit.backends.reductions import CHUNK, compiled, cut, pieces, total
+from optimkit.naming import naming
+from optimkit.parameter import Parameter
+
+PIECE = 4 * CHUNK  # elements that NumPy looks at together
+START = 4_096  # what starting on a piece costs, in elements
+
+
+# ---------------------------------------------------------------------- what is meant
+
+
+class Gradient(NamedTuple):
+    """A gradient, how it lies in memory, and whether it is complex."""
+
+    array: Any
+    adapter: Adapter
+    layout: Layout
+    is_complex: bool
+
+    def memory(self) -> Any:
+        """A NumPy view, flat if it is dense, or another library's view."""
+        with self.adapter.running_on(self.array):
+            view = self.adapter.view(self.array)
+        return flat(view) if self.layout.dense and type(view) is np.ndarray else view
+
+
+def gradients_meant(source: Any, tensors_are_gradients: bool = False) -> tuple[list[Gradient], Any]:
+    """Return the gradients that the user means, checked, and the first torch tensor among all."""
+    optimizer = hasattr(source, "param_groups")
+    if optimizer:
+        items = [param for group in source.param_groups for param in group["params"]]
+    elif is_array(source) or isinstance(source, Parameter):
+        items = [source]
+    else:
+        items = list(source.values() if isinstance(source, Mapping) else source)
+        if isinstance(source, GeneratorType) and not items:
+            warnings.warn("an empty generator: there are no gradients", stacklevel=3)
+    for i, item in enumerate(items if optimizer else ()):
+        if not hasattr(item, "grad"):
+            kind = type(item).__name__
+            raise TypeError(f"parameter {i}: a {kind} has no .grad: give the gradients instead")
+    grads, tensor, layout, i = [], None, None, 0
+    known: dict[Any, tuple[Layout, bool]] = {}
+    with naming(lambda: f"gradient {i}"):
+        for i, item in enumerate(items):  # noqa: B007  # for the name of an error
+            if type(item) is tuple and len(item) == 2 and isinstance(item[0], str):
+                item = item[1]  # a pair of named_parameters()
+            grad, is_tensor = item, hasattr(item, "detach")
+            if tensor is None and is_tensor:
+                tensor = item
+            if type(item) is Parameter or (is_tensor and (optimizer or not tensors_are_gradients)):
+                grad = item.grad
+            if grad is None:
+                continue
+            adapter = adapter_of(grad)
+            if is_tensor and grad.layout is not layout:
+                layout = grad.layout
+                if "sparse" in str(layout):
+                    raise RuntimeError("it is sparse; only dense gradients have a norm here")
+            adapter.check_gradient(grad)
+            signature = adapter, adapter.signature(grad)
+            found = known.get(signature)
+            if found is None:
+                found = known[signature] = _kind(adapter, grad)
+            grads.append(Gradient(grad, adapter, *found))
+    return grads, tensor
+
+
+def _kind(adapter: Adapter, grad: Any) -> tuple[Layout, bool]:
+    dtype = getattr(grad.dtype, "name", None) or str(grad.dtype).rpartition(".")[2]
+    if not dtype.startswith(("float", "complex", "bfloat")):
+        raise TypeError(f"its dtype is {dtype}; a floating dtype is needed")
+    return adapter.layout(grad), dtype.startswith("complex")
+
+
+# ---------------------------------------------------------------------- one pass over memory
+
+
+def for_kernels(grads: list[Gradient]) -> dict[tuple[Adapter, str], list[int]]:
+    """Places of the gradients that compiled loops can run over, by library and dtype."""
+    found: dict[tuple[Adapter, str], list[int]] = {}
+    if engines.forced_engine() not in (None, engines.NAMES[0]):
+        return found
+    for i, (_, adapter, (dtype, device, _, dense), _) in enumerate(grads):
+        if dense and device == "cpu" and dtype in FULL:
+            found.setdefault((adapter, dtype), []).append(i)
+    return {key: places for key, places in found.items() if compiled(key[1], "float64")}
+
+
+def cut_up(grads: list[Gradient], key: tuple[Adapter, str], places: list[int]) -> Any:
+    adapter, dtype = key
+    sizes = [grads[i].layout.size for i in places]
+    addresses = adapter.addresses([grads[i].array for i in places])
+    return cut(addresses, sizes, np.dtype(dtype).itemsize)
+
+
+def in_parallel(run: Callable[..., Any], jobs: list[Any], sizes: list[int]) -> list[Any]:
+    """Call `run` for each job, of so many elements, on several threads where that pays."""
+
+    def run_all(part: list[Any]) -> list[Any]:
+        with np.errstate(all="ignore"):
+            return [run(*job) for job in part]
+
+    if sum(sizes) < PARALLEL:
+        return run_all(jobs)
+    parts = [jobs[i:j] for i, j in pairwise(shares(sizes, START))]
+    return [result for part in on_all_threads(run_all, parts) for result in part]
+
+
+# ---------------------------------------------------------------------- the norm
+
+
+def norm_of_all(grads: list[Gradient], norm_type: float | str, error_if_nonfinite: bool) -> float:
+    order = float(norm_type)
+    norm = _combined(_reduced(grads, order), order)
+    if error_if_nonfinite and not math.isfinite(norm):
+        raise RuntimeError(
+            f"the total norm of order {order} of the gradients is {norm}, so they cannot be "
+            "clipped; with error_if_nonfinite=False they are scaled by it all the same"
+        )
+    return norm
+
+
+def _combined(values: np.ndarray[Any, Any], order: float) -> float:
+    """Put together what each gradient comes to."""
+    if not len(values):
+        return 0.0
+    if order == 0:
+        return float(np.count_nonzero(values))
+    if math.isinf(order):
+        return float(np.max(values) if order > 0 else np.min(values))
+    with np.errstate(all="ignore"):
+        norm = total(np, values)
+        return float(np.sqrt(norm) if order == 2 else norm if order == 1 else norm ** (1 / order))
+
+
+def _reduced(grads: list[Gradient], order: float) -> np.ndarray[Any, Any]:
+    """Return for each gradient that has elements the sum of its terms, or its extreme."""
+    found: dict[int, Any] = {}
+    for key, places in for_kernels(grads).items() if order in (1, 2) else ():
+        places = [i for i in places if order == 2 or not grads[i].is_complex]
+        starts, counts, owners = cut_up(grads, key, places)
+        kernel = compiled(key[1], "float64")
+        assert kernel is not None
+        sums = pieces(kernel, starts, counts, int(order), np.float64)
+        found.update(zip(places, _by_owner(sums, owners, len(places)), strict=True))
+    jobs, places = [], []
+    for i, grad in enumerate(grads):
+        if i in found or grad.layout.size == 0:
+            continue
+        memory, pairs = grad.memory(), grad.is_complex and order != 2
+        if type(memory) is np.ndarray:
+            x = memory if grad.layout.dense else memory.flat
+            for start in range(0, memory.size, PIECE):
+                jobs.append((x, start, min(start + PIECE, memory.size), order, pairs))
+                places.append(i)
+        else:
+            with grad.adapter.running_on(grad.array):
+                xp = grad.adapter.namespace(memory)
+                x = xp.astype(xp.reshape(memory, (-1,)), xp.float64)
+                found[i] = float(_value(xp, _terms(xp, x, order, pairs), order))
+    parts = in_parallel(_stretch, jobs, [stop - start for _, start, stop, *_ in jobs])
+    for i, part in zip(places, parts, strict=True):
+        found[i] = [*found.get(i, ()), *part]
+    values = [found[i] for i, grad in enumerate(grads) if grad.layout.size]
+    with np.errstate(all="ignore"):
+        reduced = [_value(np, np.array(x), order) if type(x) is list else x for x in values]
+    return np.array(reduced, np.float64)
+
+
+def _by_owner(sums: np.ndarray[Any, Any], owners: np.ndarray[Any, Any], count: int) -> list[Any]:
+    """The total of each owner's sums."""
+    if len(sums) == count and (owners == np.arange(count)).all():
+        return list(sums.tolist())
+    bounds = np.searchsorted(owners, np.arange(count + 1)).tolist()
+    with np.errstate(all="ignore"):
+        return [float(total(np, sums[i:j])) for i, j in pairwise(bounds)]
+
+
+def _stretch(x: Any, start: int, stop: int, order: float, pairs: bool) -> list[float]:
+    """Reduce a stretch of a NumPy array, chunk by chunk, from where a chunk begins."""
+    part = x[start:stop]
+    terms = _terms(np, np.abs(part) if math.isinf(order) and not pairs else part, order, pairs)
+    if order == 0 or math.isinf(order):
+        return [float(_value(np, terms, order))]
+    return [float(total(np, terms[i : i + CHUNK])) for i in range(0, len(terms), CHUNK)]
+
+
+def _terms(xp: Any, x: Any, order: float, pairs: bool) -> Any:
+    """What is to be added up, or to be compared."""
+    if not math.isinf(order) or pairs:  # which is exact in any precision
+        x = xp.astype(x, xp.float64)
+    if pairs:
+        real, imag = x[0::2], x[1::2]
+        x = xp.sqrt(real * real + imag * imag)
+    if order == 2:
+        return x * x
+    x = xp.abs(x)
+    return x if order in (0, 1) or math.isinf(order) else x**order
+
+
+def _value(xp: Any, terms: Any, order: float) -> Any:
+    """The sum of terms, or the one that the order asks for."""
+    if order == 0:
+        return xp.any(terms != 0)
+    if math.isinf(order):
+        return xp.max(terms) if order > 0 else xp.min(terms)
+    return total(xp, terms)
