@@ -12,10 +12,10 @@ import optimkit
 # Each command is in a module that is imported when the command is called: add_arguments(parser) and
 # run(args) -> int.
 COMMANDS = {
-    "validate": ("validate", "check every optimizer against PyTorch"),
-    "bench": ("bench", "time the engines beside torch's"),
-    "list": ("listing", "list the optimizers"),
-    "explain": ("explain", "show a rule, its options and the kernel made from it"),
+    "validate": ("parity.validate", "check every optimizer against PyTorch"),
+    "bench": ("bench.bench", "time the engines beside torch's"),
+    "list": ("explain.listing", "list the optimizers"),
+    "explain": ("explain.explain", "show a rule, its options and the kernel made from it"),
 }
 NEEDS = "pip install 'optimkit[validation]'"
 

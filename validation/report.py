@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from optimkit.validation import tables
+from optimkit.validation.parity import overview
 
 if TYPE_CHECKING:
-    from optimkit.validation.validate import Findings
+    from optimkit.validation.parity.validate import Findings
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em }
@@ -27,7 +27,7 @@ def page(found: Findings) -> str:
     kind = "good" if found.held else "bad"
     parts = [f"<h1>optimkit against PyTorch</h1><p class={kind}><b>{verdict}</b></p>"]
     parts += [f"<p class=bad>{escape(failure)}</p>" for failure in found.failures[:50]]
-    parts += [_table(table) for table in tables.build(found)]
+    parts += [_table(table) for table in overview.build(found)]
     if found.curves:
         parts.append("<h2>Handwritten digits: mean loss of each epoch</h2>")
     for name, (own, reference) in found.curves.items():
@@ -39,7 +39,7 @@ def page(found: Findings) -> str:
     return f"<!doctype html><html lang=en><head>{head}</head><body>{''.join(parts)}</body></html>\n"
 
 
-def _table(table: tables.Table) -> str:
+def _table(table: overview.Overview) -> str:
     head = "".join(f"<th>{escape(column)}</th>" for column in table.columns)
     rows = "".join(
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows

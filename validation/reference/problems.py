@@ -8,79 +8,32 @@ in float64 with analytic gradients.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-Array = Any
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A smooth function with its start point and the values at its known local minima."""
-
-    name: str
-    function: Callable[[Array], tuple[float, Array]]
-    start: tuple[float, ...]
-    minima: tuple[float, ...]
-
-    def evaluate(self, x: Array) -> tuple[float, Array]:
-        """Return the value and the gradient at `x`; far away both may overflow to infinity."""
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            return self.function(np.asarray(x, np.float64))
-
-    def loss(self, x: Array) -> float:
-        return self.evaluate(x)[0]
-
-    def grad(self, x: Array) -> Array:
-        return self.evaluate(x)[1]
-
-
-PROBLEMS: dict[str, Problem] = {}
-RESIDUALS: dict[str, Callable[[Array], tuple[Array, Array]]] = {}
-
-
-def _problem(start: Any, *minima: float) -> Callable[[Any], Any]:
-    """Enter a function ``x -> (value, gradient)`` in the table."""
-
-    def enter(function: Any) -> Any:
-        name = function.__name__
-        PROBLEMS[name] = Problem(name, function, tuple(float(s) for s in start), minima)
-        return function
-
-    return enter
-
-
-def _least_squares(start: Any, *minima: float) -> Callable[[Any], Any]:
-    """Enter a function ``x -> (residuals r, Jacobian J)``: the value is r·r, its gradient 2 Jᵀr."""
-
-    def enter(function: Any) -> Any:
-        def square(x: Array) -> tuple[float, Array]:
-            r, jacobian = function(x)
-            return float(r @ r), 2 * jacobian.T @ r
-
-        square.__name__ = function.__name__
-        _problem(start, *minima)(square)
-        RESIDUALS[function.__name__] = function
-        return function
-
-    return enter
+from optimkit.validation.reference.problem import (
+    PROBLEMS,
+    RESIDUALS,
+    Array,
+    Problem,
+    least_squares,
+    problem,
+)
 
 
 def _rows(*rows: Any) -> Array:
     return np.stack(np.broadcast_arrays(*rows))
 
 
-@_least_squares((-1.2, 1), 0.0)
+@least_squares((-1.2, 1), 0.0)
 def rosenbrock(x: Array) -> tuple[Array, Array]:
     """1: the curved valley."""
     a, b = x
     return np.array([10 * (b - a**2), 1 - a]), np.array([[-20 * a, 10], [-1, 0]])
 
 
-@_least_squares((0.5, -2), 0.0, 48.98425367924)
+@least_squares((0.5, -2), 0.0, 48.98425367924)
 def freudenstein_roth(x: Array) -> tuple[Array, Array]:
     """2: a root and a local minimum."""
     a, b = x
@@ -88,7 +41,7 @@ def freudenstein_roth(x: Array) -> tuple[Array, Array]:
     return r, np.array([[1, (10 - 3 * b) * b - 2], [1, (3 * b + 2) * b - 14]])
 
 
-@_least_squares((0, 1), 0.0)
+@least_squares((0, 1), 0.0)
 def powell_badly_scaled(x: Array) -> tuple[Array, Array]:
     """3: the minimizer is (1.1e-5, 9.1)."""
     a, b = x
@@ -96,7 +49,7 @@ def powell_badly_scaled(x: Array) -> tuple[Array, Array]:
     return r, np.array([[1e4 * b, 1e4 * a], [-np.exp(-a), -np.exp(-b)]])
 
 
-@_least_squares((1, 1), 0.0)
+@least_squares((1, 1), 0.0)
 def brown_badly_scaled(x: Array) -> tuple[Array, Array]:
     """4: the minimizer is (1e6, 2e-6)."""
     a, b = x
@@ -104,7 +57,7 @@ def brown_badly_scaled(x: Array) -> tuple[Array, Array]:
     return r, np.array([[1, 0], [0, 1], [b, a]])
 
 
-@_least_squares((1, 1), 0.0)
+@least_squares((1, 1), 0.0)
 def beale(x: Array) -> tuple[Array, Array]:
     """5: products of powers."""
     a, b = x
@@ -112,7 +65,7 @@ def beale(x: Array) -> tuple[Array, Array]:
     return y - a * (1 - b**power), _rows(b**power - 1, a * power * b ** (power - 1)).T
 
 
-@_least_squares((-1, 0, 0), 0.0)
+@least_squares((-1, 0, 0), 0.0)
 def helical_valley(x: Array) -> tuple[Array, Array]:
     """7: a valley around the z axis."""
     a, b, c = x
@@ -130,7 +83,7 @@ _BARD = np.array(
 )
 
 
-@_least_squares((1, 1, 1), 8.214877306578e-3, 17.42869333)
+@least_squares((1, 1, 1), 8.214877306578e-3, 17.42869333)
 def bard(x: Array) -> tuple[Array, Array]:
     """8: a rational fit to 15 points."""
     a, b, c = x
@@ -147,7 +100,7 @@ def bard(x: Array) -> tuple[Array, Array]:
 _GAUSSIAN = np.array([9, 44, 175, 540, 1295, 2420, 3521, 3989, 3521, 2420, 1295, 540, 175, 44, 9])
 
 
-@_least_squares((0.4, 1, 0), 1.127932769619e-8)
+@least_squares((0.4, 1, 0), 1.127932769619e-8)
 def gaussian(x: Array) -> tuple[Array, Array]:
     """9: a bell curve through 15 points."""
     a, b, c = x
@@ -159,7 +112,7 @@ def gaussian(x: Array) -> tuple[Array, Array]:
     )
 
 
-@_least_squares((0, 10, 20), 0.0)
+@least_squares((0, 10, 20), 0.0)
 def box(x: Array) -> tuple[Array, Array]:
     """12: a sum of exponentials, 10 points, a line of minimizers besides (1, 10, 1)."""
     a, b, c = x
@@ -171,7 +124,7 @@ def box(x: Array) -> tuple[Array, Array]:
     )
 
 
-@_least_squares((3, -1, 0, 1), 0.0)
+@least_squares((3, -1, 0, 1), 0.0)
 def powell_singular(x: Array) -> tuple[Array, Array]:
     """13: the Hessian is singular at the minimizer."""
     a, b, c, d = x
@@ -181,7 +134,7 @@ def powell_singular(x: Array) -> tuple[Array, Array]:
     return r, np.array([[1, 10, 0, 0], [0, 0, u, -u], [0, p, -2 * p, 0], [q, 0, 0, -q]])
 
 
-@_least_squares((-3, -1, -3, -1), 0.0)
+@least_squares((-3, -1, -3, -1), 0.0)
 def wood(x: Array) -> tuple[Array, Array]:
     """14: two Rosenbrock valleys, coupled."""
     a, b, c, d = x
@@ -205,7 +158,7 @@ _KOWALIK = np.array(
 _KOWALIK_AT = np.array([4, 2, 1, 0.5, 0.25, 0.167, 0.125, 0.1, 0.0833, 0.0714, 0.0625])
 
 
-@_least_squares((0.25, 0.39, 0.415, 0.39), 3.075056038492e-4, 1.02734e-3)
+@least_squares((0.25, 0.39, 0.415, 0.39), 3.075056038492e-4, 1.02734e-3)
 def kowalik_osborne(x: Array) -> tuple[Array, Array]:
     """15: a rational fit to 11 points."""
     a, b, c, d = x
@@ -218,7 +171,7 @@ def kowalik_osborne(x: Array) -> tuple[Array, Array]:
     )
 
 
-@_least_squares((25, 5, -5, -1), 85822.2016263563)
+@least_squares((25, 5, -5, -1), 85822.2016263563)
 def brown_dennis(x: Array) -> tuple[Array, Array]:
     """16: large residuals, 20 points."""
     a, b, c, d = x
@@ -230,7 +183,7 @@ def brown_dennis(x: Array) -> tuple[Array, Array]:
     )
 
 
-@_least_squares((1, 2, 1, 1, 1, 1), 0.0, 5.655649925500e-3)
+@least_squares((1, 2, 1, 1, 1, 1), 0.0, 5.655649925500e-3)
 def biggs_exp6(x: Array) -> tuple[Array, Array]:
     """18: three exponentials, 13 points."""
     a, b, c, d, e, f = x
@@ -240,7 +193,7 @@ def biggs_exp6(x: Array) -> tuple[Array, Array]:
     return c * p - d * q + f * s - y, _rows(-t * c * p, t * d * q, p, -q, -t * f * s, s).T
 
 
-@_least_squares((0,) * 6, 2.287670053552e-3)
+@least_squares((0,) * 6, 2.287670053552e-3)
 def watson(x: Array) -> tuple[Array, Array]:
     """20: a differential equation fitted by a polynomial of 6 coefficients."""
     t, j = np.arange(1, 30)[:, None] / 29, np.arange(6)
@@ -253,13 +206,13 @@ def watson(x: Array) -> tuple[Array, Array]:
     return np.concatenate([r, [x[0], x[1] - x[0] ** 2 - 1]]), np.concatenate([jacobian, ends])
 
 
-@_least_squares((-1.2, 1) * 5, 0.0)
+@least_squares((-1.2, 1) * 5, 0.0)
 def extended_rosenbrock(x: Array) -> tuple[Array, Array]:
     """21: five valleys."""
     return _blocks(rosenbrock, 2, x)
 
 
-@_least_squares((3, -1, 0, 1) * 3, 0.0)
+@least_squares((3, -1, 0, 1) * 3, 0.0)
 def extended_powell(x: Array) -> tuple[Array, Array]:
     """22: three singular functions."""
     return _blocks(powell_singular, 4, x)
@@ -274,7 +227,7 @@ def _blocks(function: Any, size: int, x: Array) -> tuple[Array, Array]:
     return np.concatenate(residuals), jacobian
 
 
-@_least_squares(range(1, 11), 7.087651467090e-5)
+@least_squares(range(1, 11), 7.087651467090e-5)
 def penalty_1(x: Array) -> tuple[Array, Array]:
     """23: a sphere against a weak pull."""
     weak = np.sqrt(1e-5)
@@ -282,7 +235,7 @@ def penalty_1(x: Array) -> tuple[Array, Array]:
     return r, np.concatenate([weak * np.eye(x.size), 2 * x[None]])
 
 
-@_least_squares((0.5,) * 4, 9.376293007355e-6)
+@least_squares((0.5,) * 4, 9.376293007355e-6)
 def penalty_2(x: Array) -> tuple[Array, Array]:
     """24: as 23, with exponentials."""
     weak, n = np.sqrt(1e-5), x.size
@@ -302,7 +255,7 @@ def penalty_2(x: Array) -> tuple[Array, Array]:
     )
 
 
-@_least_squares(1 - np.arange(1, 11) / 10, 0.0)
+@least_squares(1 - np.arange(1, 11) / 10, 0.0)
 def variably_dimensioned(x: Array) -> tuple[Array, Array]:
     """25: a quartic along one direction."""
     i = np.arange(1, x.size + 1)
@@ -313,7 +266,7 @@ def variably_dimensioned(x: Array) -> tuple[Array, Array]:
     )
 
 
-@_least_squares((0.1,) * 10, 0.0, 2.795056121876e-5)
+@least_squares((0.1,) * 10, 0.0, 2.795056121876e-5)
 def trigonometric(x: Array) -> tuple[Array, Array]:
     """26: a root and a local minimum."""
     i = np.arange(1, x.size + 1)
@@ -321,7 +274,7 @@ def trigonometric(x: Array) -> tuple[Array, Array]:
     return r, np.sin(x)[None] + np.diag(i * np.sin(x) - np.cos(x))
 
 
-@_least_squares((0.5,) * 10, 0.0, 1.0)
+@least_squares((0.5,) * 10, 0.0, 1.0)
 def brown_almost_linear(x: Array) -> tuple[Array, Array]:
     """27: all residuals linear but the last."""
     n = x.size
@@ -333,7 +286,7 @@ def brown_almost_linear(x: Array) -> tuple[Array, Array]:
 _T = np.arange(1, 11) / 11
 
 
-@_least_squares(_T * (_T - 1), 0.0)
+@least_squares(_T * (_T - 1), 0.0)
 def discrete_boundary_value(x: Array) -> tuple[Array, Array]:
     """28: a two-point boundary value problem, 10 interior points."""
     h, n = 1 / 11, x.size
@@ -345,7 +298,7 @@ def discrete_boundary_value(x: Array) -> tuple[Array, Array]:
     )
 
 
-@_least_squares((-1,) * 10, 0.0)
+@least_squares((-1,) * 10, 0.0)
 def broyden_tridiagonal(x: Array) -> tuple[Array, Array]:
     """30: each residual couples three neighbours."""
     n = x.size
@@ -360,7 +313,7 @@ _TARGETS = _POINTS @ np.arange(1, 7) + np.cos(np.arange(60) ** 2)
 _LABELS = np.where(_TARGETS > 0, 1.0, -1.0)
 
 
-@_problem((0,) * 6, 0.284092648863076)
+@problem((0,) * 6, 0.284092648863076)
 def logistic_regression(x: Array) -> tuple[float, Array]:
     """The mean log-loss of 60 labelled points and a ridge of 0.01."""
     margin = _LABELS * (_POINTS @ x)
@@ -369,8 +322,11 @@ def logistic_regression(x: Array) -> tuple[float, Array]:
     return float(loss), 0.01 * x - _POINTS.T @ miss / len(miss)
 
 
-@_problem((0,) * 6, 0.468065586642465)
+@problem((0,) * 6, 0.468065586642465)
 def linear_regression(x: Array) -> tuple[float, Array]:
     """The mean squared residual of a linear fit to 60 points."""
     r = _POINTS @ x - _TARGETS
     return float(r @ r / len(r)), 2 * _POINTS.T @ r / len(r)
+
+
+__all__ = ["MORE_GARBOW_HILLSTROM", "PROBLEMS", "RESIDUALS", "Problem"]

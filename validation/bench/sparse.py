@@ -1,6 +1,6 @@
 """What a step on a sparse gradient costs: by the size of the table, and beside torch.
 
-``python -m optimkit.validation.sparse_bench``
+``python -m optimkit.validation.bench.sparse``
 """
 
 from __future__ import annotations

@@ -11,16 +11,17 @@ import inspect
 import math
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 import optimkit as ok
 from optimkit import lr_scheduler
-from optimkit.backends.bucket import is_array
-from optimkit.backends.trace import NotTraceable, Traced, trace
-from optimkit.groups import hyper_of
-from optimkit.validation.formulas import plain
+from optimkit.backends.memory import is_array
+from optimkit.backends.program import Traced
+from optimkit.backends.trace import NotTraceable, trace
+from optimkit.validation.explain.formulas import plain
 
 Options = dict[str, Any]
 
@@ -133,12 +134,16 @@ class Trial:
     """A rule on a small array, with the steps it takes."""
 
     def __init__(self, cls: type[ok.Optimizer], options: Options, dtype: str = "float32") -> None:
-        self.cls = cls
+        self.cls, self.options = cls, options
         self.param = np.linspace(-1, 1, math.prod(SHAPE), dtype=dtype).reshape(SHAPE)
-        self.optimizer = cls([self.param], **options)
         self.sparse = bool(getattr(cls, "needs_sparse", False))
-        self.hyper = hyper_of(self.optimizer.param_groups[0])
+        self.hyper = cls.bind(**options)
         self.hyper.sparse = self.sparse
+
+    @cached_property
+    def optimizer(self) -> ok.Optimizer:
+        """Takes the steps; a trial that only traces needs none."""
+        return self.cls([self.param], **self.options)
 
     def gradient(self) -> Any:
         """The gradient of half the sum of ``n x²``."""
@@ -156,7 +161,7 @@ class Trial:
 
     def state(self) -> dict[str, Any]:
         """State before the next step."""
-        taken = self.optimizer.state.get(self.param)
+        taken = "optimizer" in vars(self) and self.optimizer.state.get(self.param)
         state: dict[str, Any] = taken or self.cls.init(np, self.param, self.hyper)
         return state
 

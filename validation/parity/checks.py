@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import optimkit as ok
-from optimkit.validation import parity
-from optimkit.validation.cases import Case, cases_of
-from optimkit.validation.parity import Difference, Way
-from optimkit.validation.recordings import STEPS, Recording, load
+from optimkit.validation.parity import trajectories as parity
+from optimkit.validation.parity.trajectories import Difference, Way
+from optimkit.validation.reference.case import Case
+from optimkit.validation.reference.cases import cases_of
+from optimkit.validation.reference.recordings import STEPS, Recording, load
 
 STALE = "no recording of these options; make one with optimkit validate --record"
 

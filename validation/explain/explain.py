@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 import optimkit as ok
-from optimkit.backends.bucket import is_array
-from optimkit.backends.engines import FUSED
-from optimkit.backends.trace import Traced
-from optimkit.validation.curves import chart, curve, plot
-from optimkit.validation.formulas import display, plain
-from optimkit.validation.subjects import (
+from optimkit.backends.engines import NAMES
+from optimkit.backends.memory import is_array
+from optimkit.backends.program import Traced
+from optimkit.validation.explain.curves import chart, curve, plot
+from optimkit.validation.explain.formulas import display, plain
+from optimkit.validation.explain.page import Page
+from optimkit.validation.explain.subjects import (
     ALL_BEGUN,
     FLAGS,
     SHAPE,
@@ -34,7 +35,11 @@ from optimkit.validation.subjects import (
     why_eager,
 )
 
-KERNELS: dict[str, Options] = {"numba": {"cache": False}, "cuda": {}}  # with source's options
+
+def kernels() -> list[str]:
+    """The engines that make a kernel of a rule."""
+    modules = {name: import_module(f"optimkit.backends.engines.{name}") for name in NAMES}
+    return [name for name, module in modules.items() if hasattr(module, "source")]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--kernel",
-        choices=[name for name in KERNELS if name in FUSED],
+        choices=kernels(),
         help="the kernel generated from the rule",
     )
     parser.add_argument("--raw", action="store_true", help="the kernel's text alone")
@@ -111,7 +116,7 @@ def _run_optimizer(cls: type[ok.Optimizer], options: Options, args: argparse.Nam
     if kernel and args.raw:
         print(kernel_text(kernel, forms(cls, options, args.dtype, args.at)[1], args.dtype), end="")
         return
-    page = _Page()
+    page = Page()
     docs = _introduce(page, cls)
     page.section("Options")
     _show_options(page, cls, docs)
@@ -130,10 +135,10 @@ def _run_optimizer(cls: type[ok.Optimizer], options: Options, args: argparse.Nam
     page.section("Engines")
     if reason is None:
         program = forms(cls, options, args.dtype, args.at)[1].program
-        count = sum(program.live()[len(program.inputs) :])
+        count = sum(program.live()[len(program.inputs) :][: len(program.operations)])
         page.text(
             f"fused: traced, the rule is {count} elementwise operations, which run as one loop "
-            f"({', '.join(FUSED)}); the bits are those of the eager engine"
+            f"({', '.join(NAMES[:-1])}); the bits are those of the {NAMES[-1]} engine"
         )
     else:
         page.text(f"eager: the rule is not elementwise ({reason})")
@@ -155,7 +160,7 @@ def _run_scheduler(cls: type, options: Options, args: argparse.Namespace) -> Non
         raise Refusal(str(error)) from None
     if args.plot and shown is None:
         raise Refusal(f"{name} has no curve: it is the base of the schedulers", 1)
-    page = _Page()
+    page = Page()
     docs = _introduce(page, cls)
     page.section("Options")
     _show_options(page, cls, docs)
@@ -176,7 +181,7 @@ def _run_scheduler(cls: type, options: Options, args: argparse.Namespace) -> Non
         page.text(f"\nwritten: {args.plot}")
 
 
-def _introduce(page: _Page, subject: type) -> Docs:
+def _introduce(page: Page, subject: type) -> Docs:
     docs = Docs.of(subject)
     page.title(subject.__name__, docs.summary.removeprefix(f"{subject.__name__}: "))
     page.section("Formula")
@@ -188,7 +193,7 @@ def _introduce(page: _Page, subject: type) -> Docs:
     return docs
 
 
-def _conclude(page: _Page, docs: Docs) -> None:
+def _conclude(page: Page, docs: Docs) -> None:
     for title, paragraphs in (
         ("Differs from", [p.removeprefix("Differs from ") for p in docs.paragraphs("Differs")]),
         ("Notes", docs.paragraphs("Differs|State", but=True)),
@@ -204,7 +209,7 @@ def _conclude(page: _Page, docs: Docs) -> None:
             page.text(f"[{i}] {reference}")
 
 
-def _show_options(page: _Page, subject: type, docs: Docs) -> None:
+def _show_options(page: Page, subject: type, docs: Docs) -> None:
     header, rows = _option_table(subject, docs)
     if rows:
         page.table(header, rows)
@@ -272,7 +277,7 @@ def _source_lines(cls: type[ok.Optimizer]) -> list[str]:
 
 def parity_lines(name: str) -> list[str]:
     """What the table of cases asks of an optimizer."""
-    from optimkit.validation.cases import cases_of
+    from optimkit.validation.reference.cases import cases_of
 
     cases = cases_of(name)
     if not cases:
@@ -296,12 +301,13 @@ def parity_lines(name: str) -> list[str]:
 def kernel_text(kernel: str, traced: Traced, dtype: str) -> str:
     """The kernel of an engine for one traced step, as it goes to the compiler."""
     module = import_module(f"optimkit.backends.engines.{kernel}")
-    text: str = module.source(traced.program, dtype, **KERNELS[kernel])
+    dtypes = (dtype,) * len(traced.program.columns)
+    text: str = module.source(traced.program, dtypes)
     return text
 
 
 def _show_kernel(
-    page: _Page,
+    page: Page,
     cls: type[ok.Optimizer],
     kernel: str,
     options: Options,
@@ -315,70 +321,12 @@ def _show_kernel(
             f"The rule takes {len(begins)} forms, each with a kernel of its own, from steps "
             f"{steps} on; this is the last (--at shows another)."
         )
-    live = traced.program.live()
-    used = {
-        ~operand
-        for i, operation in enumerate(traced.program.operations, len(traced.program.inputs))
-        if live[i]
-        for operand in operation[1:]
-        if operand < 0
-    }
-    page.text("Rows of the table: " + ", ".join(traced.program.inputs + traced.program.new_state))
+    values, live = traced.program.values, traced.program.live()
+    slots = [live[i] for i, value in enumerate(values) if value.operation == "slot"]
+    page.text("Rows of the table: " + ", ".join(traced.program.columns))
     numbers = np.array(traced.slots, args.dtype)
-    page.text("Numbers of this step: " + ", ".join(f"s{k} = {numbers[k]}" for k in sorted(used)))
+    page.text(
+        "Numbers of this step: "
+        + ", ".join(f"s{k} = {numbers[k]}" for k, used in enumerate(slots) if used)
+    )
     page.code(kernel_text(kernel, traced, args.dtype), "cpp" if kernel == "cuda" else "python")
-
-
-class _Page:
-    """Sections on a terminal, wrapped to its width."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-
-        self.console = Console(highlight=False)
-        self.width = max(self.console.width - 2, 20)
-
-    def title(self, name: str, summary: str) -> None:
-        from rich.text import Text
-
-        self.console.print(Text.assemble((name, "bold reverse"), "  ", (summary, "bold")))
-
-    def section(self, title: str, detail: str = "") -> None:
-        from rich.text import Text
-
-        self.console.print()
-        self.console.print(Text.assemble((title, "bold yellow"), "  ", (detail, "dim")))
-
-    def _indented(self, content: Any) -> None:
-        from rich.padding import Padding
-
-        self.console.print(Padding(content, (0, 0, 0, 2)))
-
-    def text(self, text: str, style: str = "") -> None:
-        from rich.text import Text
-
-        self._indented(Text(text, style))
-
-    def lines(self, lines: list[str], style: str = "") -> None:
-        self.text("\n".join(lines), style)
-
-    def table(self, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-        from rich.box import SIMPLE_HEAD
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
-        for i, name in enumerate(header):
-            room = self.width // 4 if i in (1, 2) else None
-            style = "" if i else "bold"
-            table.add_column(name, style=style, no_wrap=i == 0, max_width=room, overflow="fold")
-        for row in rows:
-            table.add_row(*map(Text, row))
-        self._indented(table)
-
-    def code(self, text: str, language: str) -> None:
-        from rich.syntax import Syntax
-
-        self._indented(
-            Syntax(text, language, theme="ansi_dark", background_color="default", word_wrap=True)
-        )

@@ -6,18 +6,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from optimkit.validation.checks import Check
-from optimkit.validation.parity import LIBRARIES
+from optimkit.validation.parity.checks import Check
+from optimkit.validation.parity.trajectories import LIBRARIES
 
 if TYPE_CHECKING:
-    from optimkit.validation.validate import Findings
+    from optimkit.validation.parity.validate import Findings
 
 SHORT = {"float32": "f32", "float64": "f64", "complex64": "c64", "complex128": "c128"}
 GOOD, BAD, ABSENT = "✓", "✗", "not run"
 
 
 @dataclass
-class Table:
+class Overview:
     """A title, columns, rows of text, and lines to stand below."""
 
     title: str
@@ -71,7 +71,7 @@ def summarize(checks: Iterable[Check]) -> Summary:
     )
 
 
-def build(found: Findings) -> list[Table]:
+def build(found: Findings) -> list[Overview]:
     """Return the tables, the most important first."""
     tables = [_optimizers(found), _ways(found)]
     if found.curves:
@@ -80,7 +80,7 @@ def build(found: Findings) -> list[Table]:
         tables.append(_schedules(found))
     if found.not_run:
         rows = [[name, why] for name, why in found.not_run.items()]
-        tables.append(Table("Not run here, so not counted", ["What", "Why"], rows))
+        tables.append(Overview("Not run here, so not counted", ["What", "Why"], rows))
     return tables
 
 
@@ -93,7 +93,7 @@ def _provenance(found: Findings) -> str:
     )
 
 
-def _optimizers(found: Findings) -> Table:
+def _optimizers(found: Findings) -> Overview:
     first = next(iter(found.steps))
     by_name: dict[str, list[Check]] = {}
     for check in found.checks:
@@ -116,10 +116,10 @@ def _optimizers(found: Findings) -> Table:
     notes += [f"Zeros may differ in sign in some cases: {why}." for why in zeros]
     columns = ["Optimizer", "Cases", "Dtypes", "Steps", "Values", "Bits equal", "ULP"]
     title = f"Against PyTorch: parameters and state, {first.name}"
-    return Table(title, [*columns, "Worst |Δ|", ""], rows, notes)
+    return Overview(title, [*columns, "Worst |Δ|", ""], rows, notes)
 
 
-def _ways(found: Findings) -> Table:
+def _ways(found: Findings) -> Overview:
     rows = []
     for way in found.steps:
         checks = [check for check in found.checks if check.way == way]
@@ -129,11 +129,11 @@ def _ways(found: Findings) -> Table:
     columns = ["Engine", "Arrays", "Runs", "Steps", "Values", "Bits equal", "ULP"]
     title = "Every engine and array library, all configurations"
     notes = ["A rule that is not elementwise (Muon, Adafactor, LBFGS) runs on eager every time."]
-    return Table(title, [*columns, "Worst |Δ|", ""], rows, notes)
+    return Overview(title, [*columns, "Worst |Δ|", ""], rows, notes)
 
 
-def _digits(found: Findings) -> Table:
-    from optimkit.validation import digits
+def _digits(found: Findings) -> Overview:
+    from optimkit.validation.parity import digits
 
     rows = []
     for name, (own, reference) in found.curves.items():
@@ -157,10 +157,10 @@ def _digits(found: Findings) -> Table:
         "and torch.optim.",
         "Same weights: torch's network trained with optimkit in place of torch.optim, equal bits.",
     ]
-    return Table("Handwritten digits, trained twice", columns, rows, notes)
+    return Overview("Handwritten digits, trained twice", columns, rows, notes)
 
 
-def _schedules(found: Findings) -> Table:
+def _schedules(found: Findings) -> Overview:
     result = found.schedules
     row = [
         str(len(result.schedulers)),
@@ -171,10 +171,10 @@ def _schedules(found: Findings) -> Table:
         BAD if result.mismatches else GOOD,
     ]
     columns = ["Schedulers", "Configs", "Resumed", "Learning rates and momenta", "Unequal", ""]
-    return Table("Learning-rate schedules, compared with ==", columns, [row])
+    return Overview("Learning-rate schedules, compared with ==", columns, [row])
 
 
-def show(table: Table, console: Any) -> None:
+def show(table: Overview, console: Any) -> None:
     """Print a table."""
     from rich import box
     from rich.table import Table as RichTable

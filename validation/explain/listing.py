@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import optimkit as ok
-from optimkit.validation.curves import curve
-from optimkit.validation.formulas import plain
-from optimkit.validation.subjects import (
+from optimkit.validation.explain.curves import curve
+from optimkit.validation.explain.formulas import plain
+from optimkit.validation.explain.subjects import (
     Docs,
     optimizers,
     options_of,
@@ -40,7 +40,7 @@ def describe(name: str, subject: type) -> dict[str, Any]:
         formula = next((plain(p) for p in docs.body if "``lr" in p), None)
         momentum = shown is not None and bool(shown.momenta)
         return facts | {"formula": formula, "closed_form": closed, "momentum": momentum}
-    from optimkit.validation.cases import cases_of
+    from optimkit.validation.reference.cases import cases_of
 
     always = list(state_of(subject, {}))
     seen: dict[str, None] = {}

@@ -21,11 +21,13 @@ from typing import Any
 import numpy as np
 
 import optimkit as ok
-from optimkit.validation import digits, ieee, parity
-from optimkit.validation.cases import OPTIMIZERS, cases_of
-from optimkit.validation.checks import Check, can_run, check_optimizer, steps_for
-from optimkit.validation.parity import Way
-from optimkit.validation.recordings import FOLDER, STEPS, load
+from optimkit.validation.parity import digits
+from optimkit.validation.parity import trajectories as parity
+from optimkit.validation.parity.checks import Check, can_run, check_optimizer, steps_for
+from optimkit.validation.parity.trajectories import Way
+from optimkit.validation.reference import ieee
+from optimkit.validation.reference.cases import OPTIMIZERS, cases_of
+from optimkit.validation.reference.recordings import FOLDER, STEPS, load
 
 Work = tuple[Callable[..., Any], tuple[Any, ...]]
 
@@ -40,7 +42,7 @@ class Findings:
     own: dict[str, Any] = field(default_factory=dict)
     steps: dict[Way, tuple[int, ...]] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list)
-    curves: dict[str, tuple[digits.Curve, dict[str, Any]]] = field(default_factory=dict)
+    curves: dict[str, tuple[digits.Training, dict[str, Any]]] = field(default_factory=dict)
     schedules: Any = None
     not_run: dict[str, str] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
@@ -77,7 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command; return its exit status."""
     from rich.console import Console
 
-    from optimkit.validation import report, tables
+    from optimkit.validation import report
+    from optimkit.validation.parity import overview
 
     console, complaints = Console(), Console(stderr=True)
     has_torch = find_spec("torch") is not None
@@ -97,11 +100,11 @@ def run(arguments: argparse.Namespace) -> int:
     except RuntimeError as error:
         complaints.print(f"[red]error:[/] {error}", highlight=False)
         return 2
-    for table in tables.build(findings):
-        tables.show(table, console)
-    tables.conclude(findings, console)
+    for table in overview.build(findings):
+        overview.show(table, console)
+    overview.conclude(findings, console)
     if arguments.json:
-        arguments.json.write_text(json.dumps(tables.as_json(findings), indent=1) + "\n")
+        arguments.json.write_text(json.dumps(overview.as_json(findings), indent=1) + "\n")
     if arguments.report:
         arguments.report.write_text(report.page(findings), encoding="utf-8")
         console.print(f"The report is in {arguments.report}", highlight=False)
@@ -158,7 +161,7 @@ def validate(names: list[str], live: bool, quick: bool, jobs: int, console: Any)
         elif trained:
             work["digits"] = (_digits, (trained, folder / "digits.json"))
         if live:
-            from optimkit.validation.schedules import compare_with_torch
+            from optimkit.validation.parity.schedules import compare_with_torch
 
             work["learning rates"] = (compare_with_torch, (60 if quick else 600, 0))
         else:
@@ -190,7 +193,7 @@ def record(names: list[str], console: Any) -> int:
     return 0
 
 
-def _digits(names: list[str], path: Path) -> dict[str, tuple[digits.Curve, dict[str, Any]]]:
+def _digits(names: list[str], path: Path) -> dict[str, tuple[digits.Training, dict[str, Any]]]:
     runs = json.loads(path.read_text())["runs"]
     return {name: (digits.with_optimkit(name), runs[name]) for name in names}
 

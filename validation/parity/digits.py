@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import optimkit as ok
-from optimkit.validation.inputs import Array
+from optimkit.validation.reference.inputs import Array
 
 SIZES = (64, 32, 10)  # pixels, hidden units, digits
 TRAIN, BATCH, EPOCHS = 1437, 64, 20
@@ -30,7 +30,7 @@ ACCURACY_TOLERANCE = 0.01  # of the images kept for the test
 
 
 @dataclass
-class Curve:
+class Training:
     """How a training went."""
 
     loss: list[float]
@@ -94,7 +94,7 @@ def _train(step: Callable[[Array, Array], float], x: Array, y: Array) -> list[fl
     ]
 
 
-def with_optimkit(name: str) -> Curve:
+def with_optimkit(name: str) -> Training:
     """Train the NumPy network."""
     x, y, x_test, y_test = data()
     params = weights()
@@ -103,10 +103,10 @@ def with_optimkit(name: str) -> Curve:
     def step(x: Array, y: Array) -> float:
         return float(optimizer.step(lambda: loss_and_gradients(params, x, y)))
 
-    return Curve(_train(step, x, y), _accuracy(params, x_test, y_test))
+    return Training(_train(step, x, y), _accuracy(params, x_test, y_test))
 
 
-def with_torch(name: str, library: Any = None, **options: Any) -> tuple[Curve, list[Array]]:
+def with_torch(name: str, library: Any = None, **options: Any) -> tuple[Training, list[Array]]:
     """Train the torch network, with torch.optim or another library of optimizers.
 
     Returns the curve and the final weights.
@@ -128,7 +128,7 @@ def with_torch(name: str, library: Any = None, **options: Any) -> tuple[Curve, l
 
     curve = _train(step, x, y)
     final = [p.detach().numpy() for p in params]
-    return Curve(curve, _accuracy(final, x_test, y_test)), final
+    return Training(curve, _accuracy(final, x_test, y_test)), final
 
 
 def record() -> dict[str, dict[str, Any]]:
@@ -152,7 +152,7 @@ def record() -> dict[str, dict[str, Any]]:
     return result
 
 
-def agree(own: Curve, reference: Mapping[str, Any]) -> bool:
+def agree(own: Training, reference: Mapping[str, Any]) -> bool:
     """Whether two trainings went the same way, within what the order of sums explains."""
     return (
         len(own.loss) == len(reference["loss"])

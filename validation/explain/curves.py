@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from optimkit import lr_scheduler
-from optimkit.validation.subjects import Options, Refusal, signature
+from optimkit.validation.explain.subjects import Options, Refusal, signature
 
 
 @dataclass

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from optimkit.validation.cases import Case
-from optimkit.validation.inputs import Array
+from optimkit.validation.reference.case import Case
+from optimkit.validation.reference.inputs import Array
 
 FOLDER = Path(__file__).with_name("recordings")
 STEPS = (1, 10, 100, 1000)  # what is compared

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 import optimkit as ok
-from optimkit.validation.cases import Case
-from optimkit.validation.inputs import (
+from optimkit.validation.reference.case import Case
+from optimkit.validation.reference.inputs import (
     Array,
     Setting,
     gradients,
@@ -22,7 +22,7 @@ from optimkit.validation.inputs import (
     rate_factor,
     touched_rows,
 )
-from optimkit.validation.recordings import NUMBERS, Trajectory, snapshot
+from optimkit.validation.reference.recordings import NUMBERS, Trajectory, snapshot
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """PyTorch as IEEE 754 has it: run in a process of its own, it writes recordings.
 
-``python -m optimkit.validation.ieee FOLDER`` with ``ATEN_CPU_CAPABILITY=default`` in the
+``python -m optimkit.validation.reference.ieee FOLDER`` with ``ATEN_CPU_CAPABILITY=default`` in the
 environment. Torch then computes without fused multiply-add; one thread, the for-loop path, and a
 correctly rounded square root in place of MKL's, which is off by one unit in many values. What is
 left is the formula, each operation rounded once.
@@ -22,9 +22,10 @@ from typing import IO, Any
 
 import numpy as np
 
-from optimkit.validation import digits
-from optimkit.validation.cases import OPTIMIZERS, Case, cases_of
-from optimkit.validation.inputs import (
+from optimkit.validation.parity import digits
+from optimkit.validation.reference.case import Case
+from optimkit.validation.reference.cases import OPTIMIZERS, cases_of
+from optimkit.validation.reference.inputs import (
     gradients,
     has_gradient,
     objective,
@@ -32,14 +33,21 @@ from optimkit.validation.inputs import (
     rate_factor,
     touched_rows,
 )
-from optimkit.validation.recordings import NUMBERS, Recording, Trajectory, describe, save, snapshot
+from optimkit.validation.reference.recordings import (
+    NUMBERS,
+    Recording,
+    Trajectory,
+    describe,
+    save,
+    snapshot,
+)
 
 
 def start(
     folder: Path, optimizers: Sequence[str], steps: Sequence[int], errors: IO[str]
 ) -> subprocess.Popen[str]:
     """Start the process that writes ``OPTIMIZER.npz`` for each optimizer, and ``digits.json``."""
-    command = [sys.executable, "-m", "optimkit.validation.ieee", str(folder)]
+    command = [sys.executable, "-m", "optimkit.validation.reference.ieee", str(folder)]
     command += ["--steps", *map(str, steps), "--only", *optimizers]
     environment = os.environ | {"ATEN_CPU_CAPABILITY": "default", "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, env=environment, stderr=errors, text=True)
@@ -60,7 +68,7 @@ def origin() -> dict[str, Any]:
     }
 
 
-def prepare() -> Any:
+def torch_with_ieee() -> Any:
     """Put torch into the IEEE setting for the rest of the process, and return it."""
     import torch
 
@@ -151,7 +159,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, nargs="+", required=True)
     parser.add_argument("--only", nargs="+", default=list(OPTIMIZERS))
     arguments = parser.parse_args()
-    torch = prepare()
+    torch = torch_with_ieee()
     if find_spec("sklearn") is not None:
         text = json.dumps({"origin": origin(), "runs": digits.record()}, indent=1)
         partial = arguments.folder / "digits.partial"

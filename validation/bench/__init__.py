@@ -1,0 +1,1 @@
+"""How fast engines are, beside their peers."""

@@ -1,0 +1,114 @@
+"""What a step costs beside its arithmetic, and what a program pays to begin."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import tracemalloc
+from importlib.util import find_spec
+
+import optimkit as ok
+from optimkit.validation.bench.measure import Bound, arrays, measure, tensors
+from optimkit.validation.bench.steps import ours
+
+
+def trace_time() -> Bound:
+    """Cost of tracing AdamW once, as a bucket does when an option changes."""
+    from optimkit.backends.trace import trace
+
+    hyper = ok.AdamW.bind()
+    names = ("exp_avg", "exp_avg_sq")
+
+    def once() -> None:
+        trace(ok.AdamW.update, names, {}, hyper, 3)
+
+    seconds = measure({"trace": once}, 51)["trace"]
+    return Bound("tracing a bucket (AdamW)", seconds * 1e6, 30, "µs")
+
+
+def overhead() -> list[Bound]:
+    """Python's share of a step a tensor: the growth of the time with the number of tensors of 1."""
+    bounds = []
+    kinds = ["arrays"] + (["torch tensors"] if find_spec("torch") else [])
+    for kind in kinds:
+        steps = {}
+        for count in (100, 1100):
+            sizes = [1] * count
+            if kind == "arrays":
+                steps[str(count)] = ours("AdamW", {}, sizes, ok.available_engines()[0])
+            else:
+                steps[str(count)] = ok.AdamW(tensors(sizes)).step
+        # No rest: no other library's threads are about, and a core that has slept is slow at first.
+        seconds = measure(steps, 31, rest=0)
+        each = (seconds["1100"] - seconds["100"]) / 1000
+        bounds.append(Bound(f"overhead a tensor and step ({kind})", each * 1e6, 2, "µs"))
+    return bounds
+
+
+FIRST_STEP = """
+import time, numpy as np, optimkit as ok
+optimizer, grads = ok.AdamW([np.ones(1_000_000, np.float32)]), [np.ones(1_000_000, np.float32)]
+start = time.perf_counter()
+optimizer.step(grads=grads)
+print(time.perf_counter() - start)
+"""
+
+
+def first_step() -> list[Bound]:
+    """Seconds of the first fused step of a process, import of Numba included."""
+    if "numba" not in ok.available_engines():
+        return []
+    cold, warm = [], []
+    for _ in range(3):
+        with tempfile.TemporaryDirectory() as cache:
+            env = os.environ | {"OPTIMKIT_CACHE_DIR": cache}
+            cold.append(float(_python(FIRST_STEP, env)))
+            warm.append(float(_python(FIRST_STEP, env)))
+    return [
+        Bound("first fused step, cold", statistics.median(cold), 3, "s"),
+        Bound("first fused step, from the disk cache", statistics.median(warm), 1, "s"),
+    ]
+
+
+def _python(code: str, env: dict[str, str] | None = None) -> str:
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
+
+
+def import_time() -> Bound:
+    """`import optimkit` over `import numpy`, from bytecode, processes taking turns."""
+    times: dict[str, list[float]] = {"numpy": [], "optimkit": []}
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    for turn in range(16):
+        for name, values in times.items():
+            code = f"import time; t = time.perf_counter(); import {name}; "
+            seconds = float(_python(code + "print(time.perf_counter() - t)", env))
+            values += [seconds] if turn else []  # the first import may compile the bytecode
+    ratio = statistics.median(times["optimkit"]) / statistics.median(times["numpy"])
+    return Bound("import optimkit / import numpy", ratio, 1.6)
+
+
+def peak_memory() -> list[Bound]:
+    """Largest memory a step of AdamW on one array of 10M takes, over the array's own."""
+    bounds = []
+    for engine in ok.available_engines():
+        param, grad = arrays([10_000_000], 1)[0], arrays([10_000_000], 1)[0]
+        optimizer = ok.AdamW([param])
+        with ok.use_engine(engine):
+            optimizer.step(grads=[grad])
+            tracemalloc.start()
+            optimizer.step(grads=[grad])
+            _, peak = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+        bound = None if engine == "eager" else 0.05
+        what = f"memory a step takes / the parameter's ({engine})"
+        bounds.append(Bound(what, peak / param.nbytes, bound))
+    return bounds
+
+
+def costs() -> list[Bound]:
+    """What a step costs beside its arithmetic, and what a program pays to begin."""
+    return [trace_time(), *overhead(), *first_step(), import_time(), *peak_memory()]

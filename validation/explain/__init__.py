@@ -1,0 +1,1 @@
+"""What a rule or a schedule does, shown."""

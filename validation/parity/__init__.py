@@ -1,0 +1,1 @@
+"""Rules held against PyTorch, and engines against one another."""

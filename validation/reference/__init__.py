@@ -1,0 +1,1 @@
+"""What is held against what: configurations, inputs, and what PyTorch computed."""
