@@ -9,15 +9,22 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import settings
+from libraries import LIBRARIES, Library
 
 import optimkit as ok
+from optimkit.backends import engines
 
 # Generous for a machine shared with others: no example takes anything near this alone.
 settings.register_profile("optimkit", deadline=None, derandomize=True)
 settings.load_profile("optimkit")
 
-ROOT = Path(__file__).resolve().parents[1]
-ENGINES = ("eager", "blocked", "numba")
+TESTS = Path(__file__).resolve().parent
+ROOT = TESTS.parent
+ENGINES = tuple(reversed(engines.NAMES))
+
+
+def array(*values: float, dtype: Any = "float32") -> np.ndarray[Any, Any]:
+    return np.array(values, dtype)
 
 
 def to_numpy(x: Any) -> np.ndarray[Any, Any]:
@@ -55,7 +62,7 @@ def assert_same_bits(actual: Any, expected: Any, label: str = "") -> None:
 
 def require_engine(name: str) -> None:
     if name not in ok.available_engines():
-        pytest.skip(f"the engine {name} needs optimkit[fused], which is not installed")
+        pytest.skip(f"the engine {name} is not available here")
 
 
 @pytest.fixture(params=ENGINES)
@@ -64,6 +71,24 @@ def engine(request: pytest.FixtureRequest) -> Iterator[str]:
     require_engine(request.param)
     with ok.use_engine(request.param):
         yield request.param
+
+
+@pytest.fixture(params=LIBRARIES)
+def library(request: pytest.FixtureRequest) -> Library:
+    """Run the test once on each array library.
+
+    With ``@pytest.mark.parametrize("library", STEPPING, indirect=True)`` on those that an optimizer
+    can step, with ``RUNNING`` also on read-only arrays, with which rules are called directly.
+    """
+    found = LIBRARIES[request.param]
+    found.require()
+    return found
+
+
+@pytest.fixture
+def numba() -> None:
+    """Skip the test where there is no Numba."""
+    require_engine("numba")
 
 
 @pytest.fixture

@@ -9,9 +9,11 @@ from importlib.util import find_spec
 
 import pytest
 
-from optimkit.validation import cli, digits, report, tables, validate
-from optimkit.validation.checks import STALE
-from optimkit.validation.recordings import FOLDER
+from optimkit.validation import cli, report
+from optimkit.validation.parity import digits, validate
+from optimkit.validation.parity import overview as tables
+from optimkit.validation.parity.checks import STALE
+from optimkit.validation.reference.recordings import FOLDER
 
 HAS_TORCH = find_spec("torch") is not None
 HAS_SKLEARN = find_spec("sklearn") is not None
@@ -100,9 +102,9 @@ def test_digits(name):
     assert digits.agree(own, recorded)
     assert own.accuracy > 0.9
     assert recorded["same_weights"] == recorded["weights"]
-    assert not digits.agree(digits.Curve([2.0] * digits.EPOCHS, own.accuracy), recorded)
-    assert not digits.agree(digits.Curve(own.loss, 0.5), recorded)
-    assert not digits.agree(digits.Curve(own.loss[:-1], own.accuracy), recorded)
+    assert not digits.agree(digits.Training([2.0] * digits.EPOCHS, own.accuracy), recorded)
+    assert not digits.agree(digits.Training(own.loss, 0.5), recorded)
+    assert not digits.agree(digits.Training(own.loss[:-1], own.accuracy), recorded)
 
 
 def test_backpropagation_against_differences():
@@ -135,6 +137,6 @@ def test_help_names_the_commands(capsys):
 
 
 def test_missing_dependency_says_what_to_install(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "optimkit.validation.validate", None)
+    monkeypatch.setitem(sys.modules, "optimkit.validation.parity.validate", None)
     assert cli.main(["validate"]) == 2
     assert "pip install" in capsys.readouterr().err

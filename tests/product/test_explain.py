@@ -16,7 +16,7 @@ import pytest
 from conftest import assert_same_bits
 
 import optimkit as ok
-from optimkit.validation import curves, explain, formulas, listing, subjects
+from optimkit.validation.explain import curves, explain, formulas, listing, subjects
 
 cells = pytest.importorskip("rich.cells", reason="the commands print with rich")
 
@@ -202,8 +202,8 @@ def test_the_raw_kernel_gives_the_eager_bits(
     given = [np.array(columns[key]) for key in program.inputs]
     given += [np.empty_like(trial.param) for _ in program.new_state]
     table = np.array([[x.ctypes.data] for x in given], np.int64)
-    slots = np.array(traced.slots, dtype)
-    kernel.serial(table, np.array([[0, 0, trial.param.size]], np.int64), slots)  # type: ignore[attr-defined]
+    slots = np.array([traced.slots], dtype)
+    kernel.serial(table, np.array([[0, 0, trial.param.size, 0]], np.int64), slots)  # type: ignore[attr-defined]
 
     trial.step()
     results = dict(zip(program.inputs + program.new_state, given, strict=True))
@@ -216,7 +216,7 @@ def test_the_raw_kernel_gives_the_eager_bits(
 def test_the_pretty_kernel_says_what_its_forms_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("explain", "RAdam", "--kernel", "numba") == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "def block(table, tensor, start, stop, slots):" in shown
+    assert "def block(table, tensor, start, stop, unit, slots):" in shown
     assert "takes 2 forms, each with a kernel of its own, from steps 1, 6 on" in shown
 
 

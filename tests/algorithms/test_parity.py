@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 import optimkit as ok
-from optimkit.validation import parity
-from optimkit.validation.cases import CASES, OPTIMIZERS, Case, cases_of
-from optimkit.validation.checks import can_run, check, steps_for
-from optimkit.validation.inputs import SETTINGS, gradients, parameters
-from optimkit.validation.recordings import FOLDER, STEPS, Recording, load, save
+from optimkit.validation.parity import trajectories as parity
+from optimkit.validation.parity.checks import can_run, check, steps_for
+from optimkit.validation.reference.case import Case
+from optimkit.validation.reference.cases import CASES, OPTIMIZERS, cases_of
+from optimkit.validation.reference.inputs import SETTINGS, gradients, parameters
+from optimkit.validation.reference.recordings import FOLDER, STEPS, Recording, load, save
 
 PEERS = [name for name in OPTIMIZERS if any(case.peer for case in cases_of(name))]
 WAYS = parity.ways()[0]
@@ -160,7 +161,7 @@ def test_torch_in_its_own_setting_refuses_fused_arithmetic():
     if torch.backends.cpu.get_cpu_capability() == "DEFAULT":
         pytest.skip("this processor has no other setting")
     environment = {k: v for k, v in os.environ.items() if k != "ATEN_CPU_CAPABILITY"}
-    code = "from optimkit.validation import ieee; ieee.prepare()"
+    code = "from optimkit.validation.reference import ieee; ieee.torch_with_ieee()"
     result = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True
     )

@@ -1,0 +1,71 @@
+"""Everything public is described, and every example runs."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import pytest
+from conftest import ROOT
+
+PUBLIC = ["optimkit", "optimkit.lr_scheduler", "optimkit.swa_utils"]
+
+
+def public() -> Iterator[tuple[str, Any]]:
+    for module in PUBLIC:
+        loaded = importlib.import_module(module)
+        for name in loaded.__all__:
+            value = getattr(loaded, name)
+            if not isinstance(value, ModuleType):
+                yield f"{module}.{name}", value
+
+
+NAMES = dict(public())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_public_name_has_a_numpydoc_docstring_whose_examples_run(name: str) -> None:
+    value = NAMES[name]
+    text = inspect.getdoc(value)
+    assert text, "no docstring"
+    first, _, rest = text.partition("\n")
+    assert first.endswith("."), f"the summary is one line that ends in a full stop: {first!r}"
+    assert not rest or rest.startswith("\n"), "an empty line follows the summary"
+    if callable(value):
+        taken = [
+            p
+            for p in inspect.signature(value).parameters.values()
+            if p.name != "self" and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+        ]
+        if taken:
+            assert "\nParameters\n----------\n" in text
+            section = text.partition("\nParameters\n----------\n")[2]
+            section = re.split(r"\n\n\w[\w ]*\n---", section)[0]
+            for parameter in taken:
+                assert re.search(rf"(^|, ){parameter.name}\b", section, re.M), parameter.name
+    assert "\nExamples\n--------\n" in text
+    finder, runner = doctest.DocTestFinder(recurse=False), doctest.DocTestRunner()
+    examples = 0
+    for test in finder.find(value, name):
+        examples += len(test.examples)
+        runner.run(test)
+    assert examples > 0
+    assert runner.summarize(verbose=False).failed == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_public_name_is_in_the_reference(name: str) -> None:
+    reference = (ROOT / "docs" / "reference.md").read_text()
+    assert re.search(rf"^\.\. auto(class|function):: {re.escape(name)}$", reference, re.M)
+
+
+def test_the_readmes_examples_run() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    assert len(blocks) == 3
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {"__name__": "__main__"})
