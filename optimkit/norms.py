@@ -58,21 +58,34 @@ def gradients_meant(source: Any, tensors_are_gradients: bool = False) -> tuple[l
         if not hasattr(item, "grad"):
             kind = type(item).__name__
             raise TypeError(f"parameter {i}: a {kind} has no .grad: give the gradients instead")
-    grads, tensor, layout, i = [], None, None, 0
+    places, arrays, tensor = [], [], None
+    for i, item in enumerate(items):
+        if type(item) is tuple and len(item) == 2 and isinstance(item[0], str):
+            item = item[1]  # a pair of named_parameters()
+        grad, is_tensor = item, hasattr(item, "detach")
+        if tensor is None and is_tensor:
+            tensor = item
+        if type(item) is Parameter or (is_tensor and (optimizer or not tensors_are_gradients)):
+            grad = item.grad
+        if grad is not None:
+            places.append(i)
+            arrays.append(grad)
+    layouts = adapter_of(arrays[0]).plain(arrays) if is_array(arrays and arrays[0]) else None
+    if layouts is not None:
+        adapter = adapter_of(arrays[0])
+        return [
+            Gradient(x, adapter, layout, False) for x, layout in zip(arrays, layouts, strict=True)
+        ], tensor
+    return _each_checked(places, arrays), tensor
+
+
+def _each_checked(places: list[int], arrays: list[Any]) -> list[Gradient]:
+    grads, i, layout = [], 0, None
     known: dict[Any, tuple[Layout, bool]] = {}
     with naming(lambda: f"gradient {i}"):
-        for i, item in enumerate(items):  # noqa: B007  # for the name of an error
-            if type(item) is tuple and len(item) == 2 and isinstance(item[0], str):
-                item = item[1]  # a pair of named_parameters()
-            grad, is_tensor = item, hasattr(item, "detach")
-            if tensor is None and is_tensor:
-                tensor = item
-            if type(item) is Parameter or (is_tensor and (optimizer or not tensors_are_gradients)):
-                grad = item.grad
-            if grad is None:
-                continue
+        for i, grad in zip(places, arrays, strict=True):  # noqa: B007  # for the name of an error
             adapter = adapter_of(grad)
-            if is_tensor and grad.layout is not layout:
+            if hasattr(grad, "detach") and grad.layout is not layout:
                 layout = grad.layout
                 if "sparse" in str(layout):
                     raise RuntimeError("it is sparse; only dense gradients have a norm here")
@@ -82,7 +95,7 @@ def gradients_meant(source: Any, tensors_are_gradients: bool = False) -> tuple[l
             if found is None:
                 found = known[signature] = _kind(adapter, grad)
             grads.append(Gradient(grad, adapter, *found))
-    return grads, tensor
+    return grads
 
 
 def _kind(adapter: Adapter, grad: Any) -> tuple[Layout, bool]:

@@ -116,6 +116,11 @@ class Adapter(ABC):
     def layout(self, x: Any) -> Layout:
         """Describe the memory of `x`."""
 
+    def plain(self, arrays: Sequence[Any]) -> list[Layout] | None:
+        """The layouts of many arrays, if all are such as compiled loops run over, and it is quicker
+        to find out for all at once."""
+        return None
+
     @abstractmethod
     def addresses(self, arrays: Sequence[Any]) -> list[int]:
         """Where each array begins, as a number."""

@@ -30,7 +30,11 @@ from optimkit.backends.sparse import Entries, RowSparse, entries_of_rows
 NUMPY_DTYPES = (torch.float32, torch.float64, torch.float16)
 REAL = {torch.complex64: torch.float32, torch.complex128: torch.float64}
 
-_dtype, _device, _is_cpu, _shape = map(attrgetter, ("dtype", "device", "is_cpu", "shape"))
+PLAIN = {torch.float32: "float32", torch.float64: "float64"}
+
+_dtype, _device, _is_cpu, _shape, _layout = map(
+    attrgetter, ("dtype", "device", "is_cpu", "shape", "layout")
+)
 
 
 @cache
@@ -104,6 +108,18 @@ class TorchAdapter(Adapter):
         dense = plain and is_dense(x.shape, x.stride(), 1)
         parts = 2 if x.is_complex() else 1
         return Layout(str(dtype).removeprefix("torch."), str(x.device), x.numel() * parts, dense)
+
+    def plain(self, arrays: Sequence[Any]) -> list[Layout] | None:
+        dtypes = set(map(_dtype, arrays))
+        if set(map(type, arrays)) != {Tensor} or len(dtypes) > 1 or not dtypes <= PLAIN.keys():
+            return None
+        if not all(map(_is_cpu, arrays)) or set(map(_layout, arrays)) != {torch.strided}:
+            return None
+        if any(map(Tensor.is_neg, arrays)) or not all(map(Tensor.is_contiguous, arrays)):
+            return None
+        sizes, name = list(map(Tensor.numel, arrays)), PLAIN[dtypes.pop()]
+        layouts = {size: Layout(name, "cpu", size, True) for size in set(sizes)}
+        return [layouts[size] for size in sizes]
 
     def addresses(self, arrays: Sequence[Any]) -> list[int]:
         return list(map(Tensor.data_ptr, arrays))
