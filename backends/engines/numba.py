@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import threading
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
@@ -18,6 +16,7 @@ from optimkit.backends.bucket import Bucket
 from optimkit.backends.engines.base import Engine, Job, Write, fresh_columns, new_entries, rounded
 from optimkit.backends.engines.source import Dialect, arithmetic, statements
 from optimkit.backends.engines.table import Table
+from optimkit.backends.engines.threads import run_compiled
 from optimkit.backends.kernel_cache import imported
 from optimkit.backends.program import Program, Traced, Value
 
@@ -235,24 +234,8 @@ class _Launch:
 
     def run(self) -> None:
         table = self.table
-        if table.bounds is None or _forked:
-            self.kernel.serial(table.addresses, table.chunks(), self.slots)
-        else:
-            with _parallel_region:
-                self.kernel.parallel(table.addresses, table.chunks(), self.slots, table.bounds)
-
-
-_parallel_region = threading.Lock()  # not every threading layer of Numba may be entered twice
-_forked = False  # nor, with GNU OpenMP, in the child of a process that has used it
-
-
-def _after_fork() -> None:
-    global _forked
-    _forked = True
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+        arguments = table.addresses, table.chunks(), self.slots
+        run_compiled(self.kernel.serial, self.kernel.parallel, arguments, table.bounds)
 
 
 class NumbaEngine(Engine):

@@ -1,11 +1,12 @@
-"""The threads of the engines that NumPy alone runs, and how many there may be."""
+"""The threads of the engines, of NumPy alone and of Numba, and how many there may be."""
 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -68,3 +69,25 @@ def on_all_threads(function: Callable[[Part], Result], parts: Sequence[Part]) ->
     others = [_pool().submit(function, part) for part in parts[1:]]
     first = [function(part) for part in parts[:1]]  # on the thread that would only wait
     return first + [other.result() for other in others]
+
+
+_parallel_region = threading.Lock()  # not every threading layer of Numba may be entered twice
+_forked = False  # nor, with GNU OpenMP, in the child of a process that has used it
+
+
+def _after_fork() -> None:
+    global _forked, _parallel_region
+    _forked, _parallel_region = True, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def run_compiled(serial: Any, parallel: Any, arguments: Sequence[Any], bounds: Any) -> None:
+    """Call a compiled loop: on one thread, or in parallel if there are bounds of the threads."""
+    if bounds is None or _forked:
+        serial(*arguments)
+    else:
+        with _parallel_region:
+            parallel(*arguments, bounds)
