@@ -20,21 +20,22 @@ from typing import Any
 
 import numpy as np
 
-from optimkit.backends.adapters.headers import address_of
+from optimkit.backends.engines.threads import run_compiled, shares, thread_count
 from optimkit.backends.kernel_cache import imported
 
 WIDTH = 1_024
 CHUNK = 16 * WIDTH
 PARALLEL = 100_000  # terms from which a second thread pays
+START = 200  # what starting on a piece costs, in terms
+STRIP = 64  # columns that are added up side by side
 
 
 def total(xp: Any, x: Any, axis: int = -1) -> Any:
     """Return the sum of `x` along an axis: the definition."""
-    if type(x) is np.ndarray and x.size == x.shape[axis] and 0 < x.size <= CHUNK:
-        kernel = compiled(x.dtype.name, x.dtype.name)
-        if kernel is not None and x.flags.c_contiguous:
-            sums = pieces(kernel, np.array([address_of(x)]), np.array([x.size]), 0, x.dtype)
-            return sums.reshape(x.shape[:axis] + x.shape[axis:][1:])
+    if 0 < x.shape[axis] <= CHUNK and (kernel := _kernel_for(x)) and x.size == x.shape[axis]:
+        sums = np.empty(1, x.dtype)
+        kernel.rows(x.reshape(1, -1), 0, sums)
+        return sums.reshape(x.shape[:axis] + x.shape[axis:][1:])
     x = x if axis == 0 else xp.moveaxis(x, axis, 0)
     count = x.shape[0]
     if count == 0:
@@ -61,23 +62,37 @@ def _added(xp: Any, sums: Any, more: Any) -> Any:
 
 def squares(xp: Any, x: Any, axis: int = -1) -> Any:
     """Return the sums of squares along the last axis or the one before: an array without it."""
-    if type(x) is np.ndarray and x.flags.c_contiguous and 0 < x.shape[axis] <= CHUNK:
-        kernel = compiled(x.dtype.name, x.dtype.name)
-        if kernel is not None and axis == -1:
-            columns = x.shape[-1]
-            rows = x.size // columns
-            starts = address_of(x) + np.arange(rows, dtype=np.int64) * (columns * x.itemsize)
-            return pieces(kernel, starts, np.full(rows, columns), 2, x.dtype).reshape(x.shape[:-1])
-        if kernel is not None and x.ndim == 2:
-            sums = np.empty(x.shape[1], x.dtype)
-            kernel.columns(x, sums)
-            return sums
-    return total(xp, x * x, axis)
+    kernel = _kernel_for(x) if 0 < x.shape[axis] <= CHUNK and x.size > 0 else None
+    if kernel is None or (axis != -1 and x.ndim != 2):
+        return total(xp, x * x, axis)
+    columns, large = x.shape[-1], x.size >= PARALLEL
+    rows = x.size // columns
+    if axis == -1:
+        sums, bounds = np.empty(rows, x.dtype), _even(rows, large)
+        run_compiled(kernel.rows, kernel.rows_parallel, (x.reshape(rows, columns), 2, sums), bounds)
+        return sums.reshape(x.shape[:-1])
+    sums, bounds = np.empty(columns, x.dtype), _even(-(-columns // STRIP), large)
+    run_compiled(kernel.columns, kernel.columns_parallel, (x, sums), bounds)
+    return sums
 
 
 def square_sum(xp: Any, x: Any) -> Any:
     """Return the sum of all squares: of each row, and then of the rows."""
     return total(xp, xp.reshape(squares(xp, x), (-1,))) if x.ndim > 0 else x * x
+
+
+def _kernel_for(x: Any) -> ModuleType | None:
+    """The kernels for an array of NumPy that lies in order, in this machine's order of bytes."""
+    if type(x) is not np.ndarray or not x.flags.c_contiguous or not x.dtype.isnative:
+        return None
+    name = "float32" if x.dtype.char == "f" else "float64" if x.dtype.char == "d" else ""
+    return compiled(name, name)
+
+
+def _even(count: int, large: bool) -> Any:
+    """Where the shares of the threads begin and end, of so many alike; None for one thread."""
+    threads = thread_count()
+    return np.arange(threads + 1) * count // threads if large and threads > 1 else None
 
 
 TEXT = '''\
@@ -103,8 +118,8 @@ def term(x, power):
 
 
 @njit(cache=False, nogil=True, error_model="numpy")
-def piece(address, count, power):
-    x = carray(pointer(address), count)
+def piece(x, power):
+    count = x.size
     half = {width} // 2
     while half > 1 and half >= count:
         half //= 2
@@ -133,16 +148,33 @@ def piece(address, count, power):
     return sums[0]
 
 
+@njit(cache=False, nogil=True, error_model="numpy")
+def some_rows(x, power, sums, first, last):
+    for r in range(first, last):
+        sums[r] = piece(x[r], power)
+
+
+@njit(cache=False, nogil=True, error_model="numpy")
+def rows(x, power, sums):
+    some_rows(x, power, sums, 0, x.shape[0])
+
+
 @njit(cache=False, nogil=True, error_model="numpy", parallel=True)
-def columns(x, sums):
+def rows_parallel(x, power, sums, bounds):
+    for t in prange(bounds.size - 1):
+        some_rows(x, power, sums, bounds[t], bounds[t + 1])
+
+
+@njit(cache=False, nogil=True, error_model="numpy")
+def some_columns(x, sums, first_strip, last_strip):
     rows = x.shape[0]
     width = 1
     while width < rows and width < {width}:
         width *= 2
-    for block in prange((x.shape[1] + 63) // 64):
-        first = 64 * block
-        count = min(64, x.shape[1] - first)
-        work = np.zeros((width, 64), np.{sum})
+    for strip in range(first_strip, last_strip):
+        first = {strip} * strip
+        count = min({strip}, x.shape[1] - first)
+        work = np.zeros((width, {strip}), np.{sum})
         for r in range(rows):
             line, place = x[r, first : first + count], work[r % width]
             for k in range(count):
@@ -151,38 +183,57 @@ def columns(x, sums):
         while half > 1:
             half //= 2
             for r in range(half):
-                for k in range(64):
+                for k in range({strip}):
                     work[r, k] += work[half + r, k]
         for k in range(count):
             sums[first + k] = work[0, k]
 
 
 @njit(cache=False, nogil=True, error_model="numpy")
-def serial(addresses, counts, power, sums):
-    for i in range(addresses.size):
-        sums[i] = piece(addresses[i], counts[i], power)
+def columns(x, sums):
+    some_columns(x, sums, 0, (x.shape[1] + {strip} - 1) // {strip})
 
 
 @njit(cache=False, nogil=True, error_model="numpy", parallel=True)
-def parallel(addresses, counts, power, sums):
-    for i in prange(addresses.size):
-        sums[i] = piece(addresses[i], counts[i], power)
+def columns_parallel(x, sums, bounds):
+    for t in prange(bounds.size - 1):
+        some_columns(x, sums, bounds[t], bounds[t + 1])
+
+
+@njit(cache=False, nogil=True, error_model="numpy")
+def some_pieces(addresses, counts, power, sums, first, last):
+    for i in range(first, last):
+        sums[i] = piece(carray(pointer(addresses[i]), counts[i]), power)
+
+
+@njit(cache=False, nogil=True, error_model="numpy")
+def serial(addresses, counts, power, sums):
+    some_pieces(addresses, counts, power, sums, 0, addresses.size)
+
+
+@njit(cache=False, nogil=True, error_model="numpy", parallel=True)
+def parallel(addresses, counts, power, sums, bounds):
+    for t in prange(bounds.size - 1):
+        some_pieces(addresses, counts, power, sums, bounds[t], bounds[t + 1])
+
+
+@njit(cache=False, nogil=True, error_model="numpy")
+def scale_some(addresses, counts, factor, first, last):
+    for i in range(first, last):
+        x = carray(pointer(addresses[i]), counts[i])
+        for k in range(counts[i]):
+            x[k] = x[k] * factor
 
 
 @njit(cache=False, nogil=True, error_model="numpy")
 def scale(addresses, counts, factor):
-    for i in range(addresses.size):
-        x = carray(pointer(addresses[i]), counts[i])
-        for k in range(counts[i]):
-            x[k] = x[k] * factor
+    scale_some(addresses, counts, factor, 0, addresses.size)
 
 
 @njit(cache=False, nogil=True, error_model="numpy", parallel=True)
-def scale_parallel(addresses, counts, factor):
-    for i in prange(addresses.size):
-        x = carray(pointer(addresses[i]), counts[i])
-        for k in range(counts[i]):
-            x[k] = x[k] * factor
+def scale_parallel(addresses, counts, factor, bounds):
+    for t in prange(bounds.size - 1):
+        scale_some(addresses, counts, factor, bounds[t], bounds[t + 1])
 '''
 
 
@@ -193,7 +244,7 @@ def compiled(dtype: str, sum_dtype: str) -> ModuleType | None:
         return None
     if dtype not in ("float32", "float64"):
         return None
-    return imported(TEXT.format(dtype=dtype, sum=sum_dtype, width=WIDTH))
+    return imported(TEXT.format(dtype=dtype, sum=sum_dtype, width=WIDTH, strip=STRIP))
 
 
 def cut(addresses: Sequence[int], sizes: Sequence[int], itemsize: int) -> tuple[Any, Any, Any]:
@@ -209,8 +260,7 @@ def cut(addresses: Sequence[int], sizes: Sequence[int], itemsize: int) -> tuple[
 def pieces(kernel: ModuleType, starts: Any, counts: Any, power: int, dtype: Any) -> Any:
     """The sum of ``abs(x)**power`` over each piece of memory."""
     sums = np.empty(len(starts), dtype)
-    run = kernel.serial if counts.sum() < PARALLEL else kernel.parallel
-    run(starts, counts, power, sums)
+    run_compiled(kernel.serial, kernel.parallel, (starts, counts, power, sums), _bounds(counts))
     return sums
 
 
@@ -220,8 +270,15 @@ def scale(starts: Any, counts: Any, factor: float, dtype: str) -> None:
     assert kernel is not None
     with np.errstate(all="ignore"):
         number = np.dtype(dtype).type(factor)
-    run = kernel.scale if counts.sum() < PARALLEL else kernel.scale_parallel
-    run(starts, counts, number)
+    arguments = starts, counts, number
+    run_compiled(kernel.scale, kernel.scale_parallel, arguments, _bounds(counts))
+
+
+def _bounds(counts: Any) -> Any:
+    """Where the shares of the threads begin and end, of pieces; None for one thread."""
+    if counts.sum() < PARALLEL or thread_count() == 1:
+        return None
+    return np.array(shares(counts, START), np.int64)
 
 
 __all__ = ["CHUNK", "WIDTH", "compiled", "cut", "pieces", "scale", "square_sum", "squares", "total"]

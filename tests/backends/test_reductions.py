@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from typing import Any
 
 import array_api_strict
@@ -108,3 +111,64 @@ def test_errors_are_no_larger_than_those_of_pairwise_sums(dtype: str) -> None:
     # A sum is rounded to the dtype at last, so an error is a whole number of units or nearly.
     unit = float(np.finfo(dtype).eps)
     assert max(own) <= max(max(numpys), unit / 2 * 1.01)
+
+
+@pytest.mark.parametrize("size", [10**6, 10**7])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_large_sums_have_the_same_bits_compiled_or_not(
+    size: int, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_engine("numba")
+    x, _ = squared(size, dtype)
+    starts, counts, _ = cut([x.ctypes.data], [size], x.itemsize)
+    found = total(np, pieces(compiled(dtype, dtype), starts, counts, 0, dtype))
+    monkeypatch.setattr(reductions, "compiled", lambda *dtypes: None)
+    assert_same_bits(found, total(np, x))
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (7,), (400, 300)])
+def test_the_order_of_bytes_changes_no_sum(shape: tuple[int, ...]) -> None:
+    x = np.random.default_rng(0).standard_normal(shape).astype("float32")
+    other = x.astype(x.dtype.newbyteorder())
+    assert reductions.square_sum(np, other) == reductions.square_sum(np, x)
+    for axis in range(-x.ndim, 0):
+        assert (reductions.squares(np, other, axis) == reductions.squares(np, x, axis)).all()
+
+
+def test_one_thread_is_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reductions, "thread_count", lambda: 1)
+    assert reductions._bounds(np.full(100, CHUNK)) is None
+    assert reductions._even(100, large=True) is None
+
+
+STEPS = """
+import os, sys, threading, numpy as np, optimkit as ok
+from optimkit.clip import clip_grad_norm_
+def work():
+    for _ in range(20):
+        x = np.ones((400, 500), "f4")
+        clip_grad_norm_([x], 1.0)
+        ok.Adafactor([x]).step(grads=[x.copy()])
+work()
+if sys.argv[1] == "fork":
+    child = os.fork()
+    if child == 0:
+        work()
+        os._exit(0)
+    sys.exit(os.waitpid(child, 0)[1] != 0)
+threads = [threading.Thread(target=work) for _ in range(4)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+
+
+@pytest.mark.parametrize("way", ["fork", "threads"])
+def test_sums_in_children_and_in_many_threads(way: str) -> None:
+    """GNU OpenMP ends a child that enters it again, Numba's work queue whoever enters it twice."""
+    require_engine("numba")
+    if way == "fork" and not hasattr(os, "fork"):
+        pytest.skip("a system without fork")
+    layer = {} if way == "fork" else {"NUMBA_THREADING_LAYER": "workqueue"}
+    env = os.environ | {"OPTIMKIT_NUM_THREADS": "2"} | layer
+    command = [sys.executable, "-W", "ignore", "-c", STEPS, way]
+    subprocess.run(command, env=env, check=True, capture_output=True)
