@@ -11,9 +11,10 @@ import numpy as np
 
 from optimkit.backends.adapters import Adapter, Addresses, Layout, adapter_of, address_key
 from optimkit.backends.adapters.headers import FEW, identities
-from optimkit.backends.memory import Memory, is_array, lie_alike
+from optimkit.backends.memory import ITEMSIZE, Memory, is_array, lie_alike
 from optimkit.backends.program import RESERVED
 
+LARGEST = 16  # bytes of an element
 PLAIN = {float, int, bool, str, type(None)}  # state that is no array
 
 
@@ -121,14 +122,16 @@ class Bucket:
 
     def _without_gaps(self, layout: Layout) -> list[Any]:
         """Copies of parameters that have gaps in memory, for kernels to work on."""
-        views = [self.adapter.view(x) for x in self.arrays]
-        if layout.dtype not in ("float32", "float64") or not all(
-            isinstance(x, np.ndarray) and x.dtype.isnative for x in views
-        ):
-            return self.arrays
-        copies = list(map(np.empty_like, views))
-        self._packed = list(zip(copies, views, strict=True))
-        return [self.adapter.wrap(x, like) for x, like in zip(copies, self.arrays, strict=True)]
+        adapter = self.adapter
+        with adapter.running_on(self.arrays[0]):
+            views = list(map(adapter.view, self.arrays))
+            plain = all(isinstance(x, np.ndarray) and x.dtype.isnative for x in views)
+            if layout.dtype not in ITEMSIZE or not (plain or layout.device.startswith("cuda")):
+                return self.arrays
+            copies = list(map(adapter.empty_like, self.arrays))
+            copied = map(adapter.view, copies)
+            self._packed = list(zip(copies, copied, self.arrays, views, strict=True))
+        return copies
 
     def _note_what_lasts(self, grads: list[Any]) -> None:
         adapter = self.adapter
@@ -156,9 +159,11 @@ class Bucket:
         if not self.fusable:
             return np.empty((0, 2), np.int64)
         columns = [self._homes, *self._columns.values()]
-        sizes = np.array(self.sizes) * np.dtype(self.dtypes[0]).itemsize
         starts = [np.array(self.adapter.addresses(column), np.int64) for column in columns]
-        return np.concatenate([np.stack([x, x + sizes], axis=1) for x in starts])
+        dtypes = self.dtypes[:1] + self.dtypes[2:]
+        sizes = [np.array(self.sizes) * ITEMSIZE.get(dtype, LARGEST) for dtype in dtypes]
+        spans = zip(starts, sizes, strict=True)
+        return np.concatenate([np.stack([x, x + size], axis=1) for x, size in spans])
 
     def begin(self, grads: list[Any], memory: Memory) -> None:
         """Take the first gradients, in a step that writes to `memory`."""
@@ -211,22 +216,25 @@ class Bucket:
         if not self._packed:
             return job
 
+        write_to = self.adapter.write
+
         def prepared() -> Callable[[], Any]:
             write = job()
 
             def write_at_home() -> Any:
-                for copy, view in self._packed:
-                    copy[...] = view
-                result = write()
-                for copy, view in self._packed:
-                    view[...] = copy
+                with self.adapter.running_on(self.arrays[0]):
+                    for copy, copied, _, view in self._packed:
+                        write_to(copy, copied, view)
+                    result = write()
+                    for _, copied, array, view in self._packed:
+                        write_to(array, view, copied)
                 return result
 
             return write_at_home
 
         return prepared
 
-    _packed: Sequence[tuple[Any, Any]] = ()
+    _packed: Sequence[tuple[Any, Any, Any, Any]] = ()
 
     def renew(self, arrays: list[Any], grads: list[Any]) -> bool:
         """Take the next step's gradients; False if anything else has changed."""

@@ -1,4 +1,4 @@
-"""Generated modules, kept on disk between processes."""
+"""What is compiled, kept on disk between processes: generated modules, images for a device."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import hashlib
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from functools import cache
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
@@ -30,11 +31,35 @@ def cache_directory() -> Path | None:
         return None
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, data: bytes) -> None:
     """Put a file there whole or not at all, whoever else is writing it."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as file:
-        file.write(text)
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+        file.write(data)
     os.replace(file.name, path)
+
+
+def _place(key: str, suffix: str) -> Path | None:
+    directory = cache_directory() if find_spec("platformdirs") else None
+    name = hashlib.sha256(key.encode()).hexdigest()[:24]
+    return directory / f"{name}.{suffix}" if directory else None
+
+
+def kept(key: str, suffix: str, make: Callable[[], bytes]) -> tuple[bytes, bool]:
+    """Return what `make` made for this key, now or before, and whether it was now."""
+    path = _place(key, suffix)
+    if path is not None and path.exists():
+        return path.read_bytes(), False
+    data = make()
+    if path is not None:
+        _write(path, data)
+    return data, True
+
+
+def discard(key: str, suffix: str) -> None:
+    """Forget what is kept for this key."""
+    path = _place(key, suffix)
+    if path is not None:
+        path.unlink(missing_ok=True)
 
 
 @cache
@@ -53,7 +78,7 @@ def imported(text: str) -> ModuleType:
         return module
     path = directory / f"{name}.py"
     if not path.exists():
-        _write(path, text)
+        _write(path, text.encode())
     spec = spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None

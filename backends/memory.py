@@ -11,6 +11,8 @@ import numpy as np
 
 from optimkit.backends.adapters import Adapter, Addresses, Geometry, adapter_of
 
+ITEMSIZE = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}  # of what kernels run over
+
 
 class Memory:
     """Stretches of memory that a step writes to, in order of address.
@@ -153,17 +155,18 @@ def lie_alike(adapter: Adapter, x: Any, other: Any) -> bool:
     """Whether the elements of two arrays come in the same order in memory, without gaps."""
     if adapter.signature(x) == adapter.signature(other):
         return True
-    if adapter.describe(x) != adapter.describe(other):
+    (shape, _, device), (other_shape, _, other_device) = map(adapter.describe, (x, other))
+    if shape != other_shape or device != other_device:
         return False
-    return 0 in x.shape or (
+    return 0 in shape or (
         adapter.layout(other).dense and _order(adapter, x) == _order(adapter, other)
     )
 
 
 def _order(adapter: Adapter, x: Any) -> list[int]:
-    """Strides of the axes that have any length to speak of."""
+    """Strides, in elements, of the axes that have any length to speak of."""
     place = adapter.geometry(x)
-    return [s for s, n in zip(place.strides, place.shape, strict=True) if n > 1]
+    return [s // place.itemsize for s, n in zip(place.strides, place.shape, strict=True) if n > 1]
 
 
 def flat(view: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -62,8 +62,13 @@ def _added(xp: Any, sums: Any, more: Any) -> Any:
 
 def squares(xp: Any, x: Any, axis: int = -1) -> Any:
     """Return the sums of squares along the last axis or the one before: an array without it."""
-    kernel = _kernel_for(x) if 0 < x.shape[axis] <= CHUNK and x.size > 0 else None
-    if kernel is None or (axis != -1 and x.ndim != 2):
+    kernel = _kernel_for(x)
+    if (
+        kernel is None
+        or not 0 < x.shape[axis] <= CHUNK
+        or x.size == 0
+        or (axis != -1 and x.ndim != 2)
+    ):
         return total(xp, x * x, axis)
     columns, large = x.shape[-1], x.size >= PARALLEL
     rows = x.size // columns

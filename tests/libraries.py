@@ -186,7 +186,8 @@ class Torch(Library):
 
         if not isinstance(x, ok.RowSparse):
             return super().grad(x)
-        rows, values = torch.from_numpy(x.indices[None].copy()), self.array(x.values)
+        values = self.array(x.values)
+        rows = torch.from_numpy(x.indices[None].copy()).to(values.device)
         return torch.sparse_coo_tensor(rows, values, x.shape, check_invariants=True)
 
     def to_numpy(self, x: Any) -> Array:
@@ -255,6 +256,73 @@ class CuPyOnHost(Library):
         return np.ndarray(x.shape, x.dtype, memory, x.data.ptr - start, x.strides)
 
 
+class CuPyOnDevice(CuPyOnHost):
+    """CuPy's arrays on a GPU."""
+
+    name = "cupy"
+    steps = True
+    runs = True
+
+    def require(self, *modules: str) -> None:
+        super().require(*modules)
+        import cupy
+
+        try:
+            present = cupy.is_available()
+        except Exception:  # CuPy 13.6 raises where there is no driver
+            present = False
+        if not present:
+            pytest.skip("CuPy finds no CUDA device here")
+
+    def array(self, x: Array) -> Any:
+        import cupy
+
+        copy = twin(x)
+        start, stop = np.lib.array_utils.byte_bounds(copy)
+        memory = cupy.asarray(np.frombuffer(_bytes(start, stop) or b"0", np.uint8))
+        offset = copy.__array_interface__["data"][0] - start
+        return cupy.ndarray(x.shape, x.dtype, memory.data + offset, copy.strides)
+
+    def grad(self, x: Any) -> Any:
+        if not isinstance(x, ok.RowSparse):
+            return super().grad(x)
+        return ok.RowSparse(self.array(x.indices), self.array(x.values), x.shape)
+
+    def to_numpy(self, x: Any) -> Array:
+        array: Array = x.get()
+        return array
+
+
+def _bytes(start: int, stop: int) -> bytes:
+    return bytes((ctypes.c_char * (stop - start)).from_address(start))
+
+
+class TorchOnDevice(TorchParameter):
+    """torch's parameters on a GPU."""
+
+    name = "CUDA tensors"
+
+    def require(self, *modules: str) -> None:
+        super().require(*modules)
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("torch finds no CUDA device here")
+
+    def array(self, x: Array) -> Any:
+        import torch
+
+        copy = twin(x)
+        start, stop = np.lib.array_utils.byte_bounds(copy)
+        memory = torch.from_numpy(np.frombuffer(_bytes(start, stop), x.dtype).copy()).cuda()
+        offset = (copy.__array_interface__["data"][0] - start) // x.itemsize
+        strides = [stride // x.itemsize for stride in copy.strides]
+        return memory.as_strided(x.shape, strides, offset)
+
+    def to_numpy(self, x: Any) -> Array:
+        return super().to_numpy(x.cpu())
+
+
 class JAX(Library):
     """Arrays that cannot be changed, which an optimizer refuses."""
 
@@ -285,8 +353,20 @@ LIBRARIES: dict[str, Library] = {
         TorchParameter(),
         Strict(),
         CuPyOnHost(),
+        CuPyOnDevice(),
+        TorchOnDevice(),
         JAX(),
     )
 }
-STEPPING = [name for name, library in LIBRARIES.items() if library.steps]
-RUNNING = [name for name, library in LIBRARIES.items() if library.runs]
+ON_DEVICE = ("cupy", "CUDA tensors")
+HERE = [name for name in LIBRARIES if name not in ON_DEVICE]
+
+
+def _with_devices(names: Sequence[str]) -> list[Any]:
+    return [
+        pytest.param(name, marks=pytest.mark.gpu) if name in ON_DEVICE else name for name in names
+    ]
+
+
+STEPPING = _with_devices([name for name, library in LIBRARIES.items() if library.steps])
+RUNNING = _with_devices([name for name, library in LIBRARIES.items() if library.runs])

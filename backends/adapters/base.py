@@ -210,6 +210,14 @@ class Adapter(ABC):
         """Return the context (device, stream) in which work on `x` must be launched."""
         return nullcontext()
 
+    def stream(self, device: int) -> int:
+        """The stream of a device on which this library queues work now."""
+        raise NotImplementedError
+
+    def empty_like(self, x: Any) -> Any:
+        """Return an array whose memory lies as that of `x`, a dense one, with any content."""
+        raise NotImplementedError
+
     def touched(self, arrays: Sequence[Any]) -> None:
         """Tell the library that these arrays have new content."""
 

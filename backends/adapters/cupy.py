@@ -4,16 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from contextlib import AbstractContextManager
+from operator import attrgetter
 from typing import Any
 
 import cupy as cp
 import numpy as np
 
-from optimkit.backends.adapters.base import Adapter, Geometry, Layout, is_dense, overlaps_itself
+from optimkit.backends.adapters.base import (
+    Adapter,
+    Geometry,
+    Layout,
+    Watch,
+    is_dense,
+    overlaps_itself,
+)
 from optimkit.backends.sparse import Entries, RowSparse, coalesce, entries_of_rows
+
+_dtype, _shape, _contiguous, _memory = map(attrgetter, ("dtype", "shape", "_c_contiguous", "data"))
+_device_id, _pointer = map(attrgetter, ("device_id", "ptr"))
+
+
+class _CuPyWatch(Watch):
+    """CuPy moves no array, nor does it change its dtype; but its shape can be set."""
+
+    def __init__(self, adapter: Adapter, arrays: list[Any]) -> None:
+        super().__init__(adapter, arrays)
+        self._shapes = list(map(_shape, arrays))
+
+    def still(self, arrays: list[Any]) -> bool:
+        return list(map(_shape, arrays)) == self._shapes
 
 
 class CuPyAdapter(Adapter):
+    stays = True
+
     def owns(self, x: Any) -> bool:
         return isinstance(x, cp.ndarray)
 
@@ -26,6 +50,22 @@ class CuPyAdapter(Adapter):
     def signature(self, x: Any) -> Hashable:
         return x.__class__, x.dtype, x.shape, x.strides, x.device.id
 
+    def signatures(self, arrays: Sequence[Any]) -> Any:
+        # In columns, and only what is needed: strides tell nothing of arrays without gaps.
+        dense = all(map(_contiguous, arrays))
+        strides = None if dense else [x.strides for x in arrays]
+        devices = list(map(_device_id, map(_memory, arrays)))
+        return (
+            list(map(type, arrays)),
+            list(map(_dtype, arrays)),
+            list(map(_shape, arrays)),
+            strides,
+            devices,
+        )
+
+    def watch(self, arrays: list[Any], exact: bool = False) -> Watch:
+        return _CuPyWatch(self, arrays)
+
     def layout(self, x: Any) -> Layout:
         real = x.dtype.type(0).real.dtype if x.dtype.kind == "c" else x.dtype
         dense = is_dense(x.shape, x.strides, x.itemsize)
@@ -33,7 +73,7 @@ class CuPyAdapter(Adapter):
         return Layout(real.name, f"cuda:{x.device.id}", size, dense)
 
     def addresses(self, arrays: Sequence[Any]) -> list[int]:
-        return [x.data.ptr for x in arrays]
+        return list(map(_pointer, map(_memory, arrays)))
 
     def geometry(self, x: Any) -> Geometry:
         return Geometry(x.data.ptr, x.shape, x.strides, x.itemsize)
@@ -73,6 +113,14 @@ class CuPyAdapter(Adapter):
 
     def as_gradient(self, grad: Any) -> Any:
         return cp.asarray(grad) if isinstance(grad, np.generic) else grad
+
+    def stream(self, device: int) -> int:
+        pointer: int = cp.cuda.get_current_stream(device).ptr
+        return pointer
+
+    def empty_like(self, x: Any) -> Any:
+        with x.device:
+            return cp.empty_like(x)
 
     def running_on(self, x: Any) -> AbstractContextManager[Any]:
         device: AbstractContextManager[Any] = x.device

@@ -135,6 +135,9 @@ class NumPyAdapter(Adapter):
         places, values = coalesce(np, entries)
         return places, self.view(values)
 
+    def empty_like(self, x: Any) -> Any:
+        return np.empty_like(x, subok=False)
+
     def as_gradient(self, grad: Any) -> Any:
         return np.asarray(grad) if isinstance(grad, np.generic) else grad
 

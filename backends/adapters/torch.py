@@ -1,9 +1,9 @@
-"""torch tensors: on the CPU through NumPy, with CUDA through CuPy, else as they are."""
+"""torch tensors: on the CPU through NumPy, else as they are."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from functools import cache
 from operator import attrgetter
 from types import ModuleType
@@ -151,17 +151,11 @@ class TorchAdapter(Adapter):
             ml_dtypes = _module("ml_dtypes")
             if x.dtype == torch.bfloat16 and ml_dtypes is not None:
                 return x.view(torch.uint16).numpy().view(ml_dtypes.bfloat16)
-        elif x.device.type == "cuda" and x.dtype in NUMPY_DTYPES:
-            cupy = _module("cupy")
-            if cupy is not None:
-                return cupy.from_dlpack(x)
         return x
 
     def wrap(self, view: Any, like: Any = None) -> Any:
         if isinstance(view, Tensor):
             x = view
-        elif not isinstance(view, np.ndarray):
-            x = torch.utils.dlpack.from_dlpack(view)
         elif view.dtype.name == "bfloat16":
             x = torch.from_numpy(view.view(np.uint16)).view(torch.bfloat16)
         else:
@@ -205,12 +199,7 @@ class TorchAdapter(Adapter):
             grad = grad.coalesce()
             places, values = tuple(grad._indices()), grad._values()
         view = self.view(values)
-        if isinstance(view, np.ndarray):
-            return tuple(x.numpy() for x in places), view
-        cupy = _module("cupy")
-        if cupy is not None and not isinstance(view, Tensor):
-            places = tuple(map(cupy.from_dlpack, places))
-        return places, view
+        return tuple(x.numpy() for x in places) if isinstance(view, np.ndarray) else places, view
 
     def check_gradient(self, grad: Any) -> None:
         if grad.layout is not torch.strided:
@@ -235,19 +224,11 @@ class TorchAdapter(Adapter):
     def touched(self, arrays: Sequence[Any]) -> None:
         torch.autograd.graph.increment_version(arrays)
 
-    def running_on(self, x: Any) -> AbstractContextManager[Any]:
-        cupy = _module("cupy") if x.device.type == "cuda" else None
-        if cupy is None:
-            return super().running_on(x)
-        stream = torch.cuda.current_stream(x.device)
-        if hasattr(cupy.cuda.Stream, "from_external"):
-            external = cupy.cuda.Stream.from_external(stream)
-        else:
-            external = cupy.cuda.ExternalStream(stream.cuda_stream, x.device.index)
-        with ExitStack() as stack:
-            stack.enter_context(cupy.cuda.Device(x.device.index))
-            stack.enter_context(external)
-            return stack.pop_all()
+    def stream(self, device: int) -> int:
+        return int(torch.cuda.current_stream(device).cuda_stream)
+
+    def empty_like(self, x: Any) -> Any:
+        return torch.empty_like(x.detach())
 
 
 def _has_memory(x: Tensor) -> bool:

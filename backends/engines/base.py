@@ -28,8 +28,8 @@ class Engine(ABC):
     name: str
 
     @abstractmethod
-    def available(self) -> bool:
-        """Whether this machine has what the engine needs."""
+    def lack(self) -> str | None:
+        """What the engine needs and this machine has not, or None."""
 
     def objection(self, bucket: Bucket) -> str | None:
         """Why this engine cannot run the bucket, or None if it can: as kernels on the CPU do."""

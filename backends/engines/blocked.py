@@ -170,8 +170,8 @@ def _blocks(columns: list[list[Array]], units: list[int], block: int) -> Iterato
 class BlockedEngine(Engine):
     name = "blocked"
 
-    def available(self) -> bool:
-        return True
+    def lack(self) -> str | None:
+        return None
 
     def job(self, bucket: Bucket, traces: Sequence[Traced]) -> Job:
         program, adapter, dtype = traces[0].program, bucket.adapter, bucket.dtypes[0]

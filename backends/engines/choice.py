@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,9 +18,8 @@ from optimkit.backends.kept_trace import KeptTrace
 from optimkit.backends.program import Traced
 from optimkit.backends.trace import NotTraceable
 
-FUSED = ("numba", "blocked")  # each a module of this folder
+FUSED = ("cuda", "numba", "blocked")  # each a module of this folder
 NAMES = (*FUSED, eager.NAME)
-ELSEWHERE = {"cuda": f"CuPy arrays and CUDA tensors run on {eager.NAME}"}
 
 _override: ContextVar[str | None] = ContextVar("optimkit_engine", default=None)
 
@@ -47,18 +47,20 @@ def available_engines() -> list[str]:
     >>> ok.available_engines()[-1]
     'eager'
     """
-    return [name for name in NAMES if name not in FUSED or _engine(name).available()]
+    return [name for name in NAMES if _lack(name) is None]
+
+
+def _lack(name: str) -> str | None:
+    return _engine(name).lack() if name in FUSED else None
 
 
 def _check(name: str, origin: str) -> str:
-    if name in ELSEWHERE:
-        raise RuntimeError(f"{origin}: there is no engine {name!r} here yet; {ELSEWHERE[name]}")
     if name not in NAMES:
         raise ValueError(f"{origin}: no engine is called {name!r}; there are {', '.join(NAMES)}")
-    if name not in available_engines():
+    if (lack := _lack(name)) is not None:
         raise RuntimeError(
-            f"{origin}: the engine {name!r} is not available here; "
-            f"there are {', '.join(available_engines())} (pip install 'optimkit[fused]')"
+            f"{origin}: the engine {name!r} is not available here: {lack}; "
+            f"there are {', '.join(available_engines())}"
         )
     return name
 
@@ -73,7 +75,7 @@ def use_engine(name: str) -> Iterator[None]:
 
     Parameters
     ----------
-    name : {"numba", "blocked", "eager"}
+    name : {"cuda", "numba", "blocked", "eager"}
 
     Raises
     ------
@@ -167,13 +169,23 @@ def _able(bucket: Bucket, forced: str | None) -> tuple[Engine | None, list[str]]
     found: tuple[Engine | None, list[str]] = None, []
     for name in FUSED if forced is None else (forced,):
         engine = _engine(name)
-        objection = engine.objection(bucket) if engine.available() else "not available"
+        objection = engine.objection(bucket)
+        if objection is None:  # before that, to ask may import much
+            objection = engine.lack()
+            if objection is not None and bucket.device != "cpu":
+                _warn(f"on {bucket.device} the engine {name!r} cannot be used: {objection}")
         if objection is None:
             found = engine, found[1]
             break
         found[1].append(f"{name}: {objection}")
     bucket.cache["engine", forced] = found
     return found
+
+
+@cache
+def _warn(text: str) -> None:
+    """Say once that a step is slower than it might be, and why."""
+    warnings.warn(text, RuntimeWarning, stacklevel=2)
 
 
 def _check_one_program(traces: list[Traced]) -> None:

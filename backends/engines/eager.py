@@ -65,7 +65,7 @@ def _call(bucket: Bucket, i: int, update: Callable[..., Any], native: bool) -> _
         ):
             value = xp.asarray(value, copy=True)
         if name in views:
-            stored = xp.astype(value, dtype) if half else value
+            stored = xp.astype(value, views[name].dtype) if half else value
             if stored is not views[name]:
                 values.append((owners[name], views[name], stored))
         elif compat.is_array_api_obj(value) or isinstance(value, np.generic):

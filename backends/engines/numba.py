@@ -62,6 +62,7 @@ DIALECT = Dialect(
     EXPRESSIONS,
     load={"float32": "{0}", "float64": "{0}"},
     store={"float32": "{0}", "float64": "{0}"},
+    declare="{0} = {1}",
     assign="{0} = {1}",
     taken=re.compile(
         r"[svx]\d+|.*_|s\d+_reciprocal|table|tensor|start|stop|unit|slots|first|count|line|i|one|zero"
@@ -164,7 +165,7 @@ def source(program: Program, dtypes: tuple[str, ...], divide: bool = False) -> s
         by_slot = value.operation == "divide" and value.operands[1] - first_slot in inverted
         return BY_RECIPROCAL if by_slot else None
 
-    rows, body, slots = statements(program, dtypes, DIALECT, special)
+    rows, _, _, body, slots = statements(program, dtypes, DIALECT, special)
     itemsize = np.dtype(dtype).itemsize
 
     def lines(statements: list[str], indent: int) -> str:
@@ -241,8 +242,8 @@ class _Launch:
 class NumbaEngine(Engine):
     name = "numba"
 
-    def available(self) -> bool:
-        return _importable()
+    def lack(self) -> str | None:
+        return _missing()
 
     def job(self, bucket: Bucket, traces: Sequence[Traced]) -> Job:
         program, traces = traces[0].program, list(traces)
@@ -270,13 +271,13 @@ class NumbaEngine(Engine):
 
 
 @cache
-def _importable() -> bool:
+def _missing() -> str | None:
     try:
         import_module("numba")
         import_module("platformdirs")
-    except ImportError:
-        return False
-    return True
+    except ImportError as error:
+        return f"{error.name} is not installed (pip install 'optimkit[fused]')"
+    return None
 
 
 ENGINE = NumbaEngine()

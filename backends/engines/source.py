@@ -24,10 +24,8 @@ class Dialect(NamedTuple):
     load, store : mapping
         From the dtype of a column to the expression that brings an element ``{0}`` to the dtype of
         the arithmetic, and back.
-    assign : str
-        The statement that gives a result ``{0}`` its value ``{1}``.
-    end : str
-        What ends a statement.
+    declare, assign : str
+        The statements that give a new value ``{0}``, and a result, the value ``{1}``.
     taken : pattern
         Names that kernels have for themselves.
     """
@@ -35,6 +33,7 @@ class Dialect(NamedTuple):
     expressions: Mapping[str, str]
     load: Mapping[str, str]
     store: Mapping[str, str]
+    declare: str
     assign: str
     taken: re.Pattern[str]
 
@@ -46,6 +45,10 @@ class Statements(NamedTuple):
     ----------
     rows : dict
         For each column that is read or written its place among the columns, and its name.
+    written : frozenset of str
+        Names of the columns that are written.
+    read : frozenset of str
+        Names of those that are read.
     body : list of str
         What is done for each element.
     slots : list of int
@@ -53,6 +56,8 @@ class Statements(NamedTuple):
     """
 
     rows: dict[int, str]
+    read: frozenset[str]
+    written: frozenset[str]
     body: list[str]
     slots: list[int]
 
@@ -92,7 +97,7 @@ def statements(
 
     read = [name for i, name in enumerate(program.inputs) if live[i]]
     body = [
-        dialect.assign.format(names[name], dialect.load[kinds[name]].format(f"{names[name]}_[i]"))
+        dialect.declare.format(names[name], dialect.load[kinds[name]].format(f"{names[name]}_[i]"))
         for name in read
     ]
     slots: set[int] = set()
@@ -101,14 +106,16 @@ def statements(
             value = values[place]
             expression = special(value) or dialect.expressions[value.operation]
             said_so = expression.format(*map(said, value.operands))
-            body.append(dialect.assign.format(f"v{place}", said_so))
+            body.append(dialect.declare.format(f"v{place}", said_so))
             slots.update(x - first_slot for x in value.operands if x >= first_slot)
     for name, place in program.outputs:
         stored = dialect.store[kinds[name]].format(said(place))
         body.append(dialect.assign.format(f"{names[name]}_[i]", stored))
     used = {*read, *(name for name, _ in program.outputs)}
     rows = {row: names[name] for row, name in enumerate(columns) if name in used}
-    return Statements(rows, body, sorted(slots))
+    reads = frozenset(names[name] for name in read)
+    writes = frozenset(names[name] for name, _ in program.outputs)
+    return Statements(rows, reads, writes, body, sorted(slots))
 
 
 def _identifier(row: int, name: str, taken: re.Pattern[str]) -> str:

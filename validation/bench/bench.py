@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
 import optimkit as ok
 from optimkit.validation.bench.costs import costs
+from optimkit.validation.bench.device import OPTIMIZERS as SUBJECTS_ON_DEVICE
+from optimkit.validation.bench.device import WORKLOADS as ON_DEVICE
 from optimkit.validation.bench.measure import (
     OPTIMIZERS,
     THREADS,
@@ -35,7 +38,12 @@ SUBJECTS = (
 
 def _measured(subject: str, args: argparse.Namespace) -> tuple[list[Timings], list[Bound]]:
     """The tables and the figures of one subject."""
-    engines = ok.available_engines()
+    if args.device == "cuda":
+        import optimkit.validation.bench.device as device
+
+        whole, host = device.tables(subject, args.rounds, args.workload)
+        return [whole, host], device.figures(whole, host, args.rounds)
+    engines = [engine for engine in ok.available_engines() if engine != "cuda"]
     if subject == "costs":
         return [], costs()
     if subject in OPTIMIZERS:
@@ -78,7 +86,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SUBJECT",
         help=f"what to measure: {', '.join(SUBJECTS)}, or all (default: {', '.join(USUAL)})",
     )
-    parser.add_argument("--workload", choices=[*WORKLOADS], nargs="*", default=[*WORKLOADS])
+    parser.add_argument("--workload", choices=[*WORKLOADS, *ON_DEVICE], nargs="*")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--rounds", type=int, default=21, help="turns of each candidate")
     parser.add_argument("--json", metavar="FILE", help="write the figures for machines")
 
@@ -90,8 +99,22 @@ def run(args: argparse.Namespace) -> int:
     from optimkit.validation.progress import progress
 
     console = Console()
+    known, usual, workloads = [*SUBJECTS], [*USUAL], WORKLOADS
+    lack: str | None = None
+    if args.device == "cuda":
+        from optimkit.backends.engines.cuda.images import lack as what_is_missing
+
+        known, usual, workloads = [*SUBJECTS_ON_DEVICE], [*SUBJECTS_ON_DEVICE], ON_DEVICE
+        lack = what_is_missing()
+    subjects = known if "all" in args.subject else args.subject or usual
+    args.workload = args.workload or [*workloads]
+    for given, names in ((subjects, known), (args.workload, workloads)):
+        if unknown := [name for name in given if name not in names]:
+            lack = f"{unknown[0]} is not measured there; there are {', '.join(names)}"
+    if lack is not None:
+        print(f"optimkit bench --device {args.device}: {lack}", file=sys.stderr)
+        return 2
     _two_threads()
-    subjects = SUBJECTS if "all" in args.subject else args.subject or USUAL
     tables: list[Timings] = []
     bounds: list[Bound] = []
     work = [(subject, partial(_measured, subject, args)) for subject in subjects]
@@ -122,7 +145,7 @@ def _rich_table(table: Timings) -> Any:
     from rich.table import Table as RichTable
 
     shown = RichTable(
-        title=f"{table.optimizer}, float32, {THREADS} threads: time relative to {table.reference}",
+        title=f"{table.optimizer}, float32, {table.where}: time relative to {table.reference}",
         caption="below 1 is faster; medians of the ratios of interleaved runs",
         title_justify="left",
         caption_justify="left",

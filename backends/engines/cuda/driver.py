@@ -1,0 +1,232 @@
+"""The seam to CUDA: what a kernel needs of a driver and a compiler, by the binding that is there.
+
+`cuda.bindings`, NVIDIA's own, serves torch tensors and CuPy arrays alike; CuPy brings a binding
+with it. Whoever has either needs no more.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import cache
+from typing import Any
+
+LARGE_ARGUMENTS = 12_010  # the driver from which a kernel takes more than 4,096 bytes
+
+
+class Driver(ABC):
+    """One binding, as an engine uses it. Devices are numbered as torch and CuPy number them."""
+
+    version: int  # of CUDA that the driver knows: 13000 for 13.0
+
+    @abstractmethod
+    def capability(self, device: int) -> int:
+        """The device's compute capability: 90 for 9.0."""
+
+    @abstractmethod
+    def processors(self, device: int) -> int:
+        """How many multiprocessors the device has."""
+
+    @abstractmethod
+    def load(self, device: int, image: bytes, name: str) -> Any:
+        """Return the kernel of that name in a cubin, or in PTX, on a device."""
+
+    @abstractmethod
+    def launch(
+        self, device: int, kernel: Any, blocks: int, threads: int, stream: int, arguments: int
+    ) -> None:
+        """Queue a kernel on a stream; `arguments` is where the addresses of its arguments are."""
+
+    @abstractmethod
+    def is_capturing(self, stream: int) -> bool:
+        """Whether the stream records a graph, in place of running what is queued."""
+
+    @abstractmethod
+    def compiler_version(self) -> tuple[int, int]:
+        """That of NVRTC."""
+
+    @abstractmethod
+    def architectures(self) -> list[int]:
+        """The compute capabilities that NVRTC compiles for."""
+
+    @abstractmethod
+    def compile(self, text: str, options: tuple[str, ...], ptx: bool = False) -> bytes:
+        """Compile CUDA C to a cubin, or to PTX.
+
+        Raises
+        ------
+        RuntimeError
+            With what the compiler says.
+        """
+
+
+class BindingsDriver(Driver):
+    """By ``cuda.bindings``."""
+
+    def __init__(self) -> None:
+        from cuda.bindings import driver, nvrtc
+
+        self._driver, self._nvrtc = driver, nvrtc
+        self._launch = driver.cuLaunchKernel
+        self._push, self._pop = driver.cuCtxPushCurrent, driver.cuCtxPopCurrent
+        self._contexts: dict[int, Any] = {}
+        self._done(driver.cuInit(0))
+        self.version = self._done(driver.cuDriverGetVersion())
+
+    def _done(self, answer: Any) -> Any:
+        """The result of a call, or an error that says what CUDA says."""
+        status, *result = answer
+        if status:
+            said = self._driver.cuGetErrorString(status)[1]
+            raise RuntimeError(f"CUDA: {said.decode() if said else status} ({status.name})")
+        return result[0] if result else None
+
+    def _attribute(self, device: int, name: str) -> int:
+        which = getattr(self._driver.CUdevice_attribute, f"CU_DEVICE_ATTRIBUTE_{name}")
+        handle = self._done(self._driver.cuDeviceGet(device))
+        value: int = self._done(self._driver.cuDeviceGetAttribute(which, handle))
+        return value
+
+    def capability(self, device: int) -> int:
+        major = self._attribute(device, "COMPUTE_CAPABILITY_MAJOR")
+        return 10 * major + self._attribute(device, "COMPUTE_CAPABILITY_MINOR")
+
+    def processors(self, device: int) -> int:
+        return self._attribute(device, "MULTIPROCESSOR_COUNT")
+
+    def _context(self, device: int) -> Any:
+        """The context in which torch and CuPy work on a device."""
+        context = self._contexts.get(device)
+        if context is None:
+            handle = self._done(self._driver.cuDeviceGet(device))
+            context = self._done(self._driver.cuDevicePrimaryCtxRetain(handle))
+            self._contexts[device] = context
+        return context
+
+    def load(self, device: int, image: bytes, name: str) -> Any:
+        self._done(self._push(self._context(device)))
+        try:
+            module = self._done(self._driver.cuModuleLoadData(image))
+            return self._done(self._driver.cuModuleGetFunction(module, name.encode()))
+        finally:
+            self._pop()
+
+    def launch(
+        self, device: int, kernel: Any, blocks: int, threads: int, stream: int, arguments: int
+    ) -> None:
+        self._done(self._push(self._context(device)))
+        try:
+            answer = self._launch(kernel, blocks, 1, 1, threads, 1, 1, 0, stream, arguments, 0)
+        finally:
+            self._pop()
+        if answer[0]:
+            self._done(answer)
+
+    def is_capturing(self, stream: int) -> bool:
+        return bool(self._done(self._driver.cuStreamIsCapturing(stream)))
+
+    def compiler_version(self) -> tuple[int, int]:
+        _, major, minor = self._nvrtc.nvrtcVersion()
+        return major, minor
+
+    def architectures(self) -> list[int]:
+        return list(self._nvrtc.nvrtcGetSupportedArchs()[1])
+
+    def compile(self, text: str, options: tuple[str, ...], ptx: bool = False) -> bytes:
+        nvrtc = self._nvrtc
+        program = nvrtc.nvrtcCreateProgram(text.encode(), b"optimkit.cu", 0, [], [])[1]
+        given = [option.encode() for option in options]
+        (status,) = nvrtc.nvrtcCompileProgram(program, len(given), given)
+        try:
+            if status:
+                log = bytearray(nvrtc.nvrtcGetProgramLogSize(program)[1])
+                nvrtc.nvrtcGetProgramLog(program, log)
+                raise RuntimeError(f"NVRTC: {status.name}: {log.decode(errors='replace')}")
+            size, get = (
+                (nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX)
+                if ptx
+                else (nvrtc.nvrtcGetCUBINSize, nvrtc.nvrtcGetCUBIN)
+            )
+            image = bytearray(size(program)[1])
+            get(program, image)
+            return bytes(image)
+        finally:
+            nvrtc.nvrtcDestroyProgram(program)
+
+
+class CuPyDriver(Driver):
+    """By the binding that CuPy brings with it."""
+
+    def __init__(self) -> None:
+        import cupy
+        from cupy.cuda import driver, nvrtc, runtime
+
+        self._cupy, self._driver, self._nvrtc, self._runtime = cupy, driver, nvrtc, runtime
+        self.version = runtime.driverGetVersion()
+        if runtime.is_hip:
+            raise RuntimeError("CUDA: this CuPy is built for ROCm")
+        if not runtime.getDeviceCount():
+            raise RuntimeError("CUDA: no device")
+
+    def capability(self, device: int) -> int:
+        return int(self._cupy.cuda.Device(device).compute_capability)
+
+    def processors(self, device: int) -> int:
+        return int(self._cupy.cuda.Device(device).attributes["MultiProcessorCount"])
+
+    def load(self, device: int, image: bytes, name: str) -> Any:
+        with self._cupy.cuda.Device(device):
+            self._runtime.free(0)  # the context is made by the first call that needs it
+            module = self._driver.moduleLoadData(image)
+            return self._driver.moduleGetFunction(module, name)
+
+    def launch(
+        self, device: int, kernel: Any, blocks: int, threads: int, stream: int, arguments: int
+    ) -> None:
+        with self._cupy.cuda.Device(device):
+            self._driver.launchKernel(kernel, blocks, 1, 1, threads, 1, 1, 0, stream, arguments, 0)
+
+    def is_capturing(self, stream: int) -> bool:
+        return bool(self._runtime.streamIsCapturing(stream))
+
+    def compiler_version(self) -> tuple[int, int]:
+        major, minor = self._nvrtc.getVersion()
+        return major, minor
+
+    def architectures(self) -> list[int]:
+        return list(self._nvrtc.getSupportedArchs())
+
+    def compile(self, text: str, options: tuple[str, ...], ptx: bool = False) -> bytes:
+        program = self._nvrtc.createProgram(text, "optimkit.cu", (), ())
+        try:
+            self._nvrtc.compileProgram(program, options)
+            image: Any = (self._nvrtc.getPTX if ptx else self._nvrtc.getCUBIN)(program)
+        except self._nvrtc.NVRTCError as error:
+            log = self._nvrtc.getProgramLog(program)
+            raise RuntimeError(f"NVRTC: {error}: {log}") from None
+        finally:
+            self._nvrtc.destroyProgram(program)
+        return image.encode() if isinstance(image, str) else bytes(image)
+
+
+DRIVERS = (BindingsDriver, CuPyDriver)  # in the order in which they are tried
+
+
+@cache
+def found() -> tuple[Driver | None, str]:
+    """The driver that works here, or None and why there is none."""
+    reasons = []
+    for kind in DRIVERS:
+        try:
+            driver = kind()
+            driver.capability(0)
+            driver.architectures()
+        except ImportError as error:
+            reasons.append(f"{error.name} is not installed" if error.name else str(error))
+        except Exception as error:
+            reasons.append(f"{type(error).__name__}: {error}".strip().splitlines()[0])
+        else:
+            return driver, ""
+    return None, "; ".join(reasons)
+
+
+__all__ = ["DRIVERS", "LARGE_ARGUMENTS", "BindingsDriver", "CuPyDriver", "Driver", "found"]

@@ -1,0 +1,26 @@
+// Runs a generated CUDA kernel on the host: its blocks and threads one after the other.
+#include <math.h>
+
+#define __global__
+#define __device__
+#define __forceinline__ inline
+#define __launch_bounds__(threads)
+#define __grid_constant__
+
+struct Index {
+    unsigned x;
+};
+static thread_local Index blockIdx, threadIdx;
+
+static inline unsigned __float_as_uint(float x) { return __builtin_bit_cast(unsigned, x); }
+static inline float __uint_as_float(unsigned x) { return __builtin_bit_cast(float, x); }
+
+#include KERNEL
+
+// What a driver does with a kernel and the addresses of its arguments.
+extern "C" void launch_on_host(unsigned blocks, unsigned threads, void **arguments)
+{
+    for (blockIdx.x = 0; blockIdx.x < blocks; blockIdx.x++)
+        for (threadIdx.x = 0; threadIdx.x < threads; threadIdx.x++)
+            optimkit(*static_cast<const Arguments *>(arguments[0]));
+}

@@ -1,0 +1,180 @@
+"""A CUDA device played by the host: the whole engine runs on a machine without a GPU.
+
+The engine, its text, tables, buckets and adapters are the real ones. Replaced are the driver, whose
+compiler is g++ and whose launches are loops over blocks and threads, and what CuPy itself does with
+memory, which here is NumPy's under CuPy's own array class.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from optimkit.backends.adapters import Layout
+from optimkit.backends.engines.cuda import driver as seam
+from optimkit.backends.engines.cuda import images
+
+HEADER = Path(__file__).with_name("host.h")
+EXACT = ("-O1", "-ffp-contract=off")
+
+
+class Launched(NamedTuple):
+    """A launch that was asked for."""
+
+    device: int
+    blocks: int
+    threads: int
+    stream: int
+
+
+@cache
+def _directory() -> Path:
+    return Path(tempfile.mkdtemp(prefix="optimkit-host-"))
+
+
+def built(text: str, flags: tuple[str, ...] = EXACT) -> str:
+    """Compile a kernel for the host; return where the library is."""
+    name = hashlib.sha256(repr((text, flags)).encode()).hexdigest()[:24]
+    source, library = _directory() / f"{name}.cu", _directory() / f"{name}.so"
+    if not library.exists():
+        source.write_text(text)
+        command = ["g++", "-std=c++17", *flags, "-shared", "-fPIC", "-Wl,-Bsymbolic", "-w"]
+        command += [f'-DKERNEL="{source}"', "-x", "c++", str(HEADER), "-o", str(library)]
+        subprocess.run(command, check=True)
+    return str(library)
+
+
+class HostDriver(seam.Driver):
+    """Two devices of the same kind."""
+
+    version = 13_000
+
+    def __init__(self, flags: tuple[str, ...] = EXACT) -> None:
+        self._flags = flags
+        self.launches: list[Launched] = []
+        self.loads = 0
+        self.capturing = False
+
+    def capability(self, device: int) -> int:
+        return 90
+
+    def processors(self, device: int) -> int:
+        return 132
+
+    def load(self, device: int, image: bytes, name: str) -> Any:
+        self.loads += 1
+        try:
+            run = ctypes.CDLL(image.decode()).launch_on_host
+        except (OSError, UnicodeDecodeError) as error:
+            raise RuntimeError(f"CUDA: {error}") from None
+        run.argtypes = ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p
+        return device, run
+
+    def launch(
+        self, device: int, kernel: Any, blocks: int, threads: int, stream: int, arguments: int
+    ) -> None:
+        assert kernel[0] == device, "a kernel is loaded on one device"
+        assert blocks > 0
+        self.launches.append(Launched(device, blocks, threads, stream))
+        kernel[1](blocks, threads, arguments)
+
+    def is_capturing(self, stream: int) -> bool:
+        return self.capturing
+
+    def compiler_version(self) -> tuple[int, int]:
+        return 13, 0
+
+    def architectures(self) -> list[int]:
+        return [80, 90]
+
+    def compile(self, text: str, options: tuple[str, ...], ptx: bool = False) -> bytes:
+        return built(text, self._flags).encode()
+
+
+def on_device(x: np.ndarray[Any, Any], device: int = 0) -> Any:
+    """The memory of a NumPy array as a CuPy array of a device."""
+    import cupy as cp
+
+    memory = cp.cuda.UnownedMemory(x.ctypes.data, max(x.nbytes, 1), x, device)
+    return cp.ndarray(x.shape, x.dtype, cp.cuda.MemoryPointer(memory, 0), x.strides)
+
+
+def on_host(x: Any) -> np.ndarray[Any, Any]:
+    """The memory of a CuPy array that the host has."""
+    if x.size == 0:
+        return np.empty(x.shape, x.dtype)
+    low = x.data.ptr + sum(s * (n - 1) for s, n in zip(x.strides, x.shape, strict=True) if s < 0)
+    high = x.data.ptr + sum(s * (n - 1) for s, n in zip(x.strides, x.shape, strict=True) if s > 0)
+    buffer = (ctypes.c_char * (high + x.itemsize - low)).from_address(low)
+    return np.ndarray(x.shape, x.dtype, buffer, x.data.ptr - low, x.strides)
+
+
+class _Namespace:
+    """What rules call on arrays to make their first state."""
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(x: Any, *values: Any) -> Any:
+            return on_device(getattr(np, name)(on_host(x), *values), x.data.device_id)
+
+        return call
+
+
+@contextmanager
+def host_device(
+    monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...] = EXACT
+) -> Iterator[HostDriver]:
+    """CuPy arrays and torch tensors on the host's memory are on a CUDA device."""
+    if shutil.which("g++") is None:
+        pytest.skip("no g++, which compiles kernels for the host")
+    from optimkit.backends.adapters import cupy, torch
+
+    driver = HostDriver(flags)
+
+    def converted(self: Any, value: Any, like: Any) -> Any:
+        value, like_it = (on_host(x) if hasattr(x, "data") else x for x in (value, like))
+        copy = np.empty_like(like_it, shape=value.shape)
+        copy[...] = value
+        return on_device(copy, like.data.device_id)
+
+    cupys, tensors = cupy.CuPyAdapter, torch.TorchAdapter
+    layout = tensors.layout
+    replaced: list[tuple[Any, str, Any]] = [
+        (images, "found", lambda: (driver, "")),
+        (cupys, "namespace", lambda self, view: _Namespace()),
+        (
+            cupys,
+            "empty_like",
+            lambda self, x: on_device(np.empty_like(on_host(x)), x.data.device_id),
+        ),
+        (cupys, "write", lambda self, x, view, value: np.copyto(on_host(view), on_host(value))),
+        (cupys, "running_on", lambda self, x: nullcontext()),
+        (cupys, "convert", converted),
+        (cupys, "stream", lambda self, device: 1_000 + device),
+        (tensors, "layout", lambda self, x: _moved(layout(self, x))),
+        (tensors, "plain", lambda self, arrays: None),
+        (tensors, "stream", lambda self, device: 2_000 + device),
+    ]
+    for owner, name, value in replaced:
+        monkeypatch.setattr(owner, name, value)
+    images.loaded.cache_clear()
+    monkeypatch.setenv("OPTIMKIT_CACHE_DIR", str(_directory()))
+    try:
+        yield driver
+    finally:
+        monkeypatch.undo()
+        images.loaded.cache_clear()
+
+
+def _moved(layout: Layout) -> Layout:
+    return layout._replace(device="cuda:0")

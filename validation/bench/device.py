@@ -1,0 +1,231 @@
+"""Steps on a CUDA device: the fused kernel beside torch's, CuPy's and optax's."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+
+import optimkit as ok
+from optimkit.validation.bench.measure import Bound, Timings
+
+# Elements of the parameters, in the order in which the models have them.
+RESNET_50 = [9_408, 64, 64]
+for _width, _blocks in ((64, 3), (128, 4), (256, 6), (512, 3)):
+    for _block in range(_blocks):
+        _entering = 64 if _width == 64 else 2 * _width
+        _entering = 4 * _width if _block else _entering
+        RESNET_50 += [_entering * _width, _width, _width, 9 * _width * _width, _width, _width]
+        RESNET_50 += [4 * _width * _width, 4 * _width, 4 * _width]
+        if not _block:
+            RESNET_50 += [4 * _entering * _width, 4 * _width, 4 * _width]
+RESNET_50 += [2_048_000, 1_000]
+GPT_2_SMALL = [50_257 * 768, 1_024 * 768]
+for _ in range(12):
+    GPT_2_SMALL += [768, 768, 768 * 2_304, 2_304, 768 * 768, 768]
+    GPT_2_SMALL += [768, 768, 768 * 3_072, 3_072, 3_072 * 768, 768]
+GPT_2_SMALL += [768, 768]
+
+WORKLOADS = {
+    "1,000 x 64": [64] * 1_000,
+    "ResNet-50": RESNET_50,
+    "GPT-2 small": GPT_2_SMALL,
+    "1 x 100M": [100_000_000],
+}
+OPTIMIZERS: dict[str, dict[str, Any]] = {"AdamW": {}, "SGD": {"lr": 1e-3, "momentum": 0.9}}
+WARM = 12  # steps before the first that counts: by then traces are kept
+STREAMS = {"AdamW": 7, "SGD": 5}  # values read and written of each element
+TURN = 0.02  # seconds of steps that a candidate runs before the next has its turn
+
+Step = Callable[[], Any]
+
+
+def _on_device(sizes: list[int], scale: float) -> list[Any]:
+    """Tensors of random numbers."""
+    import torch
+
+    random = torch.Generator("cuda").manual_seed(0)
+    return [scale * torch.randn(size, generator=random, device="cuda") for size in sizes]
+
+
+def _tensors(sizes: list[int]) -> list[Any]:
+    params = _on_device(sizes, 1)
+    for param, grad in zip(params, _on_device(sizes, 1e-2), strict=True):
+        param.grad = grad
+    return params
+
+
+def _candidates(name: str, options: dict[str, Any], sizes: list[int]) -> dict[str, Step]:
+    """Every way to take the step, by name."""
+    import torch
+
+    steps: dict[str, Step] = {}
+    adapted = getattr(ok, name)(_tensors(sizes), **options)
+    steps["cuda, tensors"] = adapted.step
+    for peer, flags in {
+        "fused": {"fused": True},
+        "foreach": {"foreach": True},
+        "capturable": {"foreach": True, "capturable": True},
+    }.items():
+        if peer != "capturable" or name != "SGD":
+            optimizer = getattr(torch.optim, name)(_tensors(sizes), **options, **flags)
+            steps[f"torch {peer}"] = optimizer.step
+    if find_spec("cupy") is not None:
+        import cupy
+
+        def arrays(scale: float) -> list[Any]:
+            return [cupy.from_dlpack(x) for x in _on_device(sizes, scale)]
+
+        grads = arrays(1e-2)
+        turns = cycle([grads, [grad[:] for grad in grads]])
+        ours, eager = (getattr(ok, name)(arrays(1), **options) for _ in range(2))
+        steps["cuda, CuPy"] = lambda: ours.step(grads=next(turns))
+
+        def reference() -> None:
+            with ok.use_engine("eager"):
+                eager.step(grads=grads)
+
+        steps["CuPy eager"] = reference
+    if find_spec("optax") is not None:
+        steps |= _optax(name, options, sizes)
+    return steps
+
+
+def _optax(name: str, options: dict[str, Any], sizes: list[int]) -> dict[str, Step]:
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    import jax
+    import optax
+
+    if jax.default_backend() != "gpu":
+        return {}
+    rule = {
+        "AdamW": lambda: optax.adamw(1e-3, weight_decay=1e-2),
+        "SGD": lambda: optax.sgd(1e-3, momentum=0.9),
+    }[name]()
+    params = [jax.dlpack.from_dlpack(x) for x in _on_device(sizes, 1)]
+    grads = [jax.dlpack.from_dlpack(x) for x in _on_device(sizes, 1e-2)]
+    params = jax.tree.map(lambda x: x.copy(), params)
+    held = [params, rule.init(params)]
+
+    @partial(jax.jit, donate_argnums=(0, 1))
+    def advance(params: Any, state: Any, grads: Any) -> Any:
+        updates, state = rule.update(grads, state, params)
+        return optax.apply_updates(params, updates), state
+
+    def step() -> None:
+        held[:] = advance(*held, grads)
+
+    step.finish = partial(jax.block_until_ready, held)  # type: ignore[attr-defined]
+    return {"optax, jit": step}
+
+
+def _turn(step: Step, repeats: int) -> tuple[float, float]:
+    """Seconds of a step until the device is done, and until the host may go on."""
+    import torch
+
+    finish = getattr(step, "finish", torch.cuda.synchronize)
+    finish()
+    start = time.perf_counter()
+    for _ in range(repeats):
+        step()
+    queued = time.perf_counter()
+    finish()
+    return (time.perf_counter() - start) / repeats, (queued - start) / repeats
+
+
+def tables(name: str, rounds: int, workloads: list[str]) -> tuple[Timings, Timings]:
+    """Measure one optimizer: times of a step, and of what the host does for it."""
+    import torch
+
+    place = f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
+    whole = Timings(name, "torch fused", where=place)
+    host = Timings(f"{name}, host", "torch fused", where=place)
+    for workload in workloads:
+        steps = _candidates(name, OPTIMIZERS[name], WORKLOADS[workload])
+        repeats = {}
+        for candidate, step in steps.items():
+            for _ in range(WARM):
+                step()
+            repeats[candidate] = max(1, min(100, int(TURN / _turn(step, 1)[0])))
+        times: dict[str, list[tuple[float, float]]] = {candidate: [] for candidate in steps}
+        for _ in range(rounds):
+            for candidate, step in steps.items():
+                times[candidate].append(_turn(step, repeats[candidate]))
+        for table, column in ((whole, 0), (host, 1)):
+            table.times[workload] = {
+                candidate: [both[column] for both in found] for candidate, found in times.items()
+            }
+        steps.clear()
+        torch.cuda.empty_cache()
+        if find_spec("cupy") is not None:
+            import cupy
+
+            cupy.get_default_memory_pool().free_all_blocks()
+    return whole, host
+
+
+COPY = """\
+extern "C" __global__ void optimkit(float4 *p, float4 *m, float4 *v, const float4 *g,
+                                    unsigned long long n)
+{
+    for (unsigned long long i = blockIdx.x * 256ull + threadIdx.x; i < n; i += gridDim.x * 256ull) {
+        const float4 a = p[i], b = m[i], c = v[i], d = g[i];
+        p[i] = d, m[i] = a, v[i] = b;
+        if (c.x == 1e30f)
+            p[i] = c;
+    }
+}
+"""
+
+
+def copy_seconds(elements: int, rounds: int) -> float:
+    """Seconds of a plain kernel that moves what a step of AdamW does: the median."""
+    import torch
+
+    from optimkit.backends.engines.cuda.images import driver, loaded
+
+    arrays = [torch.zeros(elements, device="cuda") for _ in range(4)]
+    kernel = loaded(COPY, "optimkit", 0)
+    values = np.array([*(x.data_ptr() for x in arrays), elements // 4], np.uint64)
+    addresses = values.ctypes.data + 8 * np.arange(5, dtype=np.uint64)
+    blocks, stream = 32 * driver().processors(0), torch.cuda.current_stream().cuda_stream
+
+    def step() -> None:
+        driver().launch(0, kernel, blocks, 256, stream, addresses.ctypes.data)
+
+    step()
+    return float(np.median([_turn(step, 10)[0] for _ in range(rounds)]))
+
+
+def figures(whole: Timings, host: Timings, rounds: int) -> list[Bound]:
+    """What the tables must show."""
+    bounds = []
+    for workload, times in whole.times.items():
+        what = f"{whole.optimizer}, {workload}: "
+        for candidate in ("cuda, tensors", "cuda, CuPy"):
+            if candidate in times:
+                fused, foreach = (
+                    whole.ratio(workload, candidate, f"torch {peer}")
+                    for peer in ("fused", "foreach")
+                )
+                bounds.append(Bound(f"{what}{candidate} / torch fused", fused, 1.0))
+                bounds.append(Bound(f"{what}{candidate} / torch foreach", foreach, 0.6))
+                count = len(WORKLOADS[workload])
+                spent = host.seconds(workload, candidate) * 1e6
+                bounds.append(
+                    Bound(f"{what}{candidate}, host time a tensor", spent / count, None, "µs")
+                )
+        if workload == "1 x 100M":
+            seconds, size = whole.seconds(workload, "cuda, tensors"), WORKLOADS[workload][0]
+            moved = 4e-12 * STREAMS[whole.optimizer] * size / seconds
+            bounds.append(Bound(f"{what}memory traffic", moved, None, "TB/s"))
+            if whole.optimizer == "AdamW":
+                share = seconds / copy_seconds(size, rounds)
+                bounds.append(Bound(f"{what}time / that of the same traffic", share, 1 / 0.85))
+    return bounds
