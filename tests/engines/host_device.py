@@ -98,8 +98,11 @@ class HostDriver(seam.Driver):
     def architectures(self) -> list[int]:
         return [80, 90]
 
-    def compile(self, text: str, options: tuple[str, ...], ptx: bool = False) -> bytes:
-        return built(text, self._flags).encode()
+    def open_compiler(self) -> None:
+        pass
+
+    def compile(self, text: str, options: tuple[str, ...]) -> seam.Compiled:
+        return seam.Compiled(built(text, self._flags).encode(), b"")
 
 
 def on_device(x: np.ndarray[Any, Any], device: int = 0) -> Any:

@@ -8,9 +8,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 LARGE_ARGUMENTS = 12_010  # the driver from which a kernel takes more than 4,096 bytes
+
+
+class Compiled(NamedTuple):
+    """A kernel as PTX, and for the device itself, unless what it is compiled for is no device."""
+
+    cubin: bytes
+    ptx: bytes
+
+
+def _is_device(options: tuple[str, ...]) -> bool:
+    return any(option.startswith("--gpu-architecture=sm_") for option in options)
 
 
 class Driver(ABC):
@@ -41,6 +52,10 @@ class Driver(ABC):
         """Whether the stream records a graph, in place of running what is queued."""
 
     @abstractmethod
+    def open_compiler(self) -> None:
+        """Import what compiles, which needs no device."""
+
+    @abstractmethod
     def compiler_version(self) -> tuple[int, int]:
         """That of NVRTC."""
 
@@ -49,8 +64,8 @@ class Driver(ABC):
         """The compute capabilities that NVRTC compiles for."""
 
     @abstractmethod
-    def compile(self, text: str, options: tuple[str, ...], ptx: bool = False) -> bytes:
-        """Compile CUDA C to a cubin, or to PTX.
+    def compile(self, text: str, options: tuple[str, ...]) -> Compiled:
+        """Compile CUDA C.
 
         Raises
         ------
@@ -63,14 +78,15 @@ class BindingsDriver(Driver):
     """By ``cuda.bindings``."""
 
     def __init__(self) -> None:
-        from cuda.bindings import driver, nvrtc
+        from cuda.bindings import driver
 
-        self._driver, self._nvrtc = driver, nvrtc
+        self._driver = driver
         self._launch = driver.cuLaunchKernel
         self._push, self._pop = driver.cuCtxPushCurrent, driver.cuCtxPopCurrent
         self._contexts: dict[int, Any] = {}
         self._done(driver.cuInit(0))
         self.version = self._done(driver.cuDriverGetVersion())
+        self.open_compiler()
 
     def _done(self, answer: Any) -> Any:
         """The result of a call, or an error that says what CUDA says."""
@@ -124,6 +140,11 @@ class BindingsDriver(Driver):
     def is_capturing(self, stream: int) -> bool:
         return bool(self._done(self._driver.cuStreamIsCapturing(stream)))
 
+    def open_compiler(self) -> None:
+        from cuda.bindings import nvrtc
+
+        self._nvrtc = nvrtc
+
     def compiler_version(self) -> tuple[int, int]:
         _, major, minor = self._nvrtc.nvrtcVersion()
         return major, minor
@@ -131,7 +152,7 @@ class BindingsDriver(Driver):
     def architectures(self) -> list[int]:
         return list(self._nvrtc.nvrtcGetSupportedArchs()[1])
 
-    def compile(self, text: str, options: tuple[str, ...], ptx: bool = False) -> bytes:
+    def compile(self, text: str, options: tuple[str, ...]) -> Compiled:
         nvrtc = self._nvrtc
         program = nvrtc.nvrtcCreateProgram(text.encode(), b"optimkit.cu", 0, [], [])[1]
         given = [option.encode() for option in options]
@@ -141,14 +162,12 @@ class BindingsDriver(Driver):
                 log = bytearray(nvrtc.nvrtcGetProgramLogSize(program)[1])
                 nvrtc.nvrtcGetProgramLog(program, log)
                 raise RuntimeError(f"NVRTC: {status.name}: {log.decode(errors='replace')}")
-            size, get = (
-                (nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX)
-                if ptx
-                else (nvrtc.nvrtcGetCUBINSize, nvrtc.nvrtcGetCUBIN)
-            )
-            image = bytearray(size(program)[1])
-            get(program, image)
-            return bytes(image)
+            ptx = bytearray(nvrtc.nvrtcGetPTXSize(program)[1])
+            nvrtc.nvrtcGetPTX(program, ptx)
+            cubin = bytearray(nvrtc.nvrtcGetCUBINSize(program)[1] if _is_device(options) else 0)
+            if cubin:
+                nvrtc.nvrtcGetCUBIN(program, cubin)
+            return Compiled(bytes(cubin), bytes(ptx))
         finally:
             nvrtc.nvrtcDestroyProgram(program)
 
@@ -158,9 +177,10 @@ class CuPyDriver(Driver):
 
     def __init__(self) -> None:
         import cupy
-        from cupy.cuda import driver, nvrtc, runtime
+        from cupy.cuda import driver, runtime
 
-        self._cupy, self._driver, self._nvrtc, self._runtime = cupy, driver, nvrtc, runtime
+        self._cupy, self._driver, self._runtime = cupy, driver, runtime
+        self.open_compiler()
         self.version = runtime.driverGetVersion()
         if runtime.is_hip:
             raise RuntimeError("CUDA: this CuPy is built for ROCm")
@@ -188,6 +208,11 @@ class CuPyDriver(Driver):
     def is_capturing(self, stream: int) -> bool:
         return bool(self._runtime.streamIsCapturing(stream))
 
+    def open_compiler(self) -> None:
+        from cupy.cuda import nvrtc
+
+        self._nvrtc = nvrtc
+
     def compiler_version(self) -> tuple[int, int]:
         major, minor = self._nvrtc.getVersion()
         return major, minor
@@ -195,17 +220,18 @@ class CuPyDriver(Driver):
     def architectures(self) -> list[int]:
         return list(self._nvrtc.getSupportedArchs())
 
-    def compile(self, text: str, options: tuple[str, ...], ptx: bool = False) -> bytes:
+    def compile(self, text: str, options: tuple[str, ...]) -> Compiled:
         program = self._nvrtc.createProgram(text, "optimkit.cu", (), ())
         try:
             self._nvrtc.compileProgram(program, options)
-            image: Any = (self._nvrtc.getPTX if ptx else self._nvrtc.getCUBIN)(program)
+            ptx = bytes(self._nvrtc.getPTX(program))
+            cubin = self._nvrtc.getCUBIN(program) if _is_device(options) else b""
         except self._nvrtc.NVRTCError as error:
             log = self._nvrtc.getProgramLog(program)
             raise RuntimeError(f"NVRTC: {error}: {log}") from None
         finally:
             self._nvrtc.destroyProgram(program)
-        return image.encode() if isinstance(image, str) else bytes(image)
+        return Compiled(bytes(cubin), ptx + b"\0")
 
 
 DRIVERS = (BindingsDriver, CuPyDriver)  # in the order in which they are tried
@@ -229,4 +255,12 @@ def found() -> tuple[Driver | None, str]:
     return None, "; ".join(reasons)
 
 
-__all__ = ["DRIVERS", "LARGE_ARGUMENTS", "BindingsDriver", "CuPyDriver", "Driver", "found"]
+__all__ = [
+    "DRIVERS",
+    "LARGE_ARGUMENTS",
+    "BindingsDriver",
+    "Compiled",
+    "CuPyDriver",
+    "Driver",
+    "found",
+]

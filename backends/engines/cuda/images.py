@@ -45,7 +45,8 @@ def loaded(text: str, name: str, device: int) -> Any:
     key = repr((text, options, cuda.compiler_version()))
 
     def compiled() -> bytes:
-        return cuda.compile(text, options, ptx=architecture.startswith("compute"))
+        cubin, ptx = cuda.compile(text, options)
+        return cubin or ptx
 
     image, fresh = kept(key, "cubin", compiled)
     try:
