@@ -26,6 +26,7 @@ from optimkit.backends.sparse import RowSparse
 from optimkit.clip import clip_grad_norm_, clip_grad_value_, get_total_norm
 from optimkit.optimizer import Optimizer, pure
 from optimkit.parameter import Parameter
+from optimkit.saving import load, save
 
 if TYPE_CHECKING:
     from optimkit import lr_scheduler, swa_utils
@@ -56,8 +57,10 @@ __all__ = [
     "clip_grad_norm_",
     "clip_grad_value_",
     "get_total_norm",
+    "load",
     "lr_scheduler",
     "pure",
+    "save",
     "swa_utils",
     "use_engine",
 ]
