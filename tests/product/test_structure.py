@@ -88,6 +88,7 @@ def test_every_module_is_in_a_package_that_installs() -> None:
         "cuda12",
         "cuda13",
         "torch",
+        "safetensors",
         "validation",
         "docs",
         "test",
@@ -103,6 +104,7 @@ def test_every_module_is_in_a_package_that_installs() -> None:
 FLOOR = [
     "checkpoint",
     "closure_optimizer",
+    "file_format",
     "gradients",
     "groups",
     "hooks",
@@ -111,6 +113,7 @@ FLOOR = [
     "norms",
     "options",
     "parameter",
+    "replacing",
     "rounding",
     "rule",
     "state",
@@ -130,6 +133,7 @@ ALLOWED: list[tuple[str, tuple[str, ...]]] = [
         ("optimkit.swa_utils", "optimkit.backends", "optimkit.lr_scheduler", *sorted(SHELL)),
     ),
     ("optimkit.clip", ("optimkit.backends", *sorted(SHELL))),
+    ("optimkit.saving", ("optimkit.backends", *sorted(SHELL))),
     ("optimkit.backends.adapters", (*ADAPTERS, "optimkit.backends.kernel_cache")),
     ("optimkit.backends.sparse", ()),  # what a sparse gradient is, in NumPy's terms alone
     ("optimkit.backends.kernel_cache", ()),
@@ -210,7 +214,7 @@ before = set(sys.modules)
 import optimkit
 loaded = {name.partition(".")[0] for name in set(sys.modules) - before}
 heavy = "torch cupy numba llvmlite scipy sklearn rich ml_dtypes matplotlib platformdirs jax"
-print(*sorted(loaded & set(heavy.split())))
+print(*sorted(loaded & {*heavy.split(), "safetensors"}))
 """
 
 
