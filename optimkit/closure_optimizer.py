@@ -29,6 +29,7 @@ class ClosureOptimizer(Optimizer):
     """
 
     counts_steps = False
+    joint = True
     tensor_scalars = False
 
     @staticmethod
