@@ -21,14 +21,15 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
     folder, name = os.path.split(target)
     if not os.path.isdir(folder):
         raise FileNotFoundError(errno.ENOENT, "There is no such folder to save in", folder)
-    mode = _mode_of(target)
+    old_mode = _mode_of(target)
     new = os.path.join(folder, f".{name[:40]}.{secrets.token_hex(8)}.tmp")
     with open(new, "xb") as file:
-        mode = mode or os.fstat(file.fileno()).st_mode
+        mode = old_mode or os.fstat(file.fileno()).st_mode
     try:
         yield new
         with open(new, "r+b") as file:
-            os.chmod(new, stat.S_IMODE(mode))
+            if os.fstat(file.fileno()).st_mode != mode:  # there are file systems that know but one
+                os.chmod(new, stat.S_IMODE(mode))
             os.fsync(file.fileno())
         os.replace(new, target)
     except BaseException:
