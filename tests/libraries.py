@@ -10,6 +10,7 @@ from typing import Any
 import array_api_compat
 import numpy as np
 import pytest
+from host_device import host_device
 
 import optimkit as ok
 from optimkit.backends.adapters import adapter_of
@@ -256,6 +257,44 @@ class CuPyOnHost(Library):
         return np.ndarray(x.shape, x.dtype, memory, x.data.ptr - start, x.strides)
 
 
+class OnHostsDevice(Library):
+    """Arrays of a library on the host, which plays a CUDA device: see `host_device`."""
+
+    def run(
+        self,
+        rule: type[ok.Optimizer],
+        options: Mapping[str, Any],
+        starts: Sequence[Array],
+        grads: Sequence[Sequence[Any]],
+    ) -> list[tuple[Array, State]]:
+        with host_device():
+            return super().run(rule, options, starts, grads)
+
+
+class CuPyOnHostsDevice(OnHostsDevice, CuPyOnHost):
+    name = "cupy, the host as device"
+    runs = True
+
+    def to_numpy(self, x: Any) -> Array:
+        return super().to_numpy(x).copy()  # nothing else keeps the memory
+
+    def run(
+        self,
+        rule: type[ok.Optimizer],
+        options: Mapping[str, Any],
+        starts: Sequence[Array],
+        grads: Sequence[Sequence[Any]],
+    ) -> list[tuple[Array, State]]:
+        if rule in (ok.Adafactor, ok.Muon, ok.SparseAdam):
+            pytest.skip("what CuPy itself computes needs a GPU")
+        return super().run(rule, options, starts, grads)
+
+
+class TorchOnHostsDevice(OnHostsDevice, TorchParameter):
+    name = "torch, the host as device"
+    steps = False
+
+
 class CuPyOnDevice(CuPyOnHost):
     """CuPy's arrays on a GPU."""
 
@@ -353,13 +392,19 @@ LIBRARIES: dict[str, Library] = {
         TorchParameter(),
         Strict(),
         CuPyOnHost(),
+        CuPyOnHostsDevice(),
+        TorchOnHostsDevice(),
         CuPyOnDevice(),
         TorchOnDevice(),
         JAX(),
     )
 }
 ON_DEVICE = ("cupy", "CUDA tensors")
-HERE = [name for name in LIBRARIES if name not in ON_DEVICE]
+HERE = [
+    name
+    for name, library in LIBRARIES.items()
+    if name not in ON_DEVICE and not isinstance(library, OnHostsDevice)
+]
 
 
 def _with_devices(names: Sequence[str]) -> list[Any]:

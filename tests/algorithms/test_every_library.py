@@ -32,6 +32,7 @@ ONLY = {"Muon": (2,), "SparseAdam": (1, 2, 3)}
 ITS_OWN = {
     ("Muon", "torch"),
     ("Muon", "nn.Parameter"),
+    ("Muon", "torch, the host as device"),
     ("Muon", "CUDA tensors"),
     ("Adafactor", "CUDA tensors"),
 }

@@ -12,6 +12,7 @@ import hashlib
 import shutil
 import subprocess
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
@@ -56,12 +57,10 @@ def built(text: str, flags: tuple[str, ...] = EXACT) -> str:
 
 
 class HostDriver(seam.Driver):
-    """Two devices of the same kind."""
+    """Devices of the same kind, as many as are asked for."""
 
-    version = 13_000
-
-    def __init__(self, flags: tuple[str, ...] = EXACT) -> None:
-        self._flags = flags
+    def __init__(self, flags: tuple[str, ...], version: int) -> None:
+        self._flags, self.version = flags, version
         self.launches: list[Launched] = []
         self.loads = 0
         self.capturing = False
@@ -93,7 +92,7 @@ class HostDriver(seam.Driver):
         return self.capturing
 
     def compiler_version(self) -> tuple[int, int]:
-        return 13, 0
+        return 13, zlib.crc32(repr(self._flags).encode())
 
     def architectures(self) -> list[int]:
         return [80, 90]
@@ -127,22 +126,20 @@ class _Namespace:
     """What rules call on arrays to make their first state."""
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        def call(x: Any, *values: Any) -> Any:
-            return on_device(getattr(np, name)(on_host(x), *values), x.data.device_id)
+        def call(x: Any, *values: Any, **options: Any) -> Any:
+            return on_device(getattr(np, name)(on_host(x), *values, **options), x.data.device_id)
 
         return call
 
 
 @contextmanager
-def host_device(
-    monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...] = EXACT
-) -> Iterator[HostDriver]:
+def host_device(flags: tuple[str, ...] = EXACT, version: int = 13_000) -> Iterator[HostDriver]:
     """CuPy arrays and torch tensors on the host's memory are on a CUDA device."""
     if shutil.which("g++") is None:
         pytest.skip("no g++, which compiles kernels for the host")
     from optimkit.backends.adapters import cupy, torch
 
-    driver = HostDriver(flags)
+    driver, monkeypatch = HostDriver(flags, version), pytest.MonkeyPatch()
 
     def converted(self: Any, value: Any, like: Any) -> Any:
         value, like_it = (on_host(x) if hasattr(x, "data") else x for x in (value, like))
