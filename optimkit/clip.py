@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
@@ -20,13 +20,31 @@ from optimkit.norms import (
     in_parallel,
     norm_of_all,
 )
+from optimkit.typing import Arrays, Tensors
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "get_total_norm"]
 
 
+@overload
+def get_total_norm(
+    tensors: Tensors,
+    norm_type: float | Literal["inf"] = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> torch.Tensor: ...
+@overload
+def get_total_norm(
+    tensors: Arrays,
+    norm_type: float | Literal["inf"] = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> float | torch.Tensor: ...
 def get_total_norm(
     tensors: Any,
-    norm_type: float = 2.0,
+    norm_type: float | str = 2.0,
     error_if_nonfinite: bool = False,
     foreach: bool | None = None,
 ) -> Any:
@@ -91,10 +109,26 @@ def get_total_norm(
     return _like(norm_of_all(grads, norm_type, error_if_nonfinite), grads, tensor)
 
 
+@overload
+def clip_grad_norm_(
+    parameters: Tensors,
+    max_norm: float,
+    norm_type: float | Literal["inf"] = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> torch.Tensor: ...
+@overload
+def clip_grad_norm_(
+    parameters: Arrays,
+    max_norm: float,
+    norm_type: float | Literal["inf"] = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> float | torch.Tensor: ...
 def clip_grad_norm_(
     parameters: Any,
     max_norm: float,
-    norm_type: float = 2.0,
+    norm_type: float | str = 2.0,
     error_if_nonfinite: bool = False,
     foreach: bool | None = None,
 ) -> Any:
@@ -164,7 +198,7 @@ def clip_grad_norm_(
     return _like(total, grads, tensor)
 
 
-def clip_grad_value_(parameters: Any, clip_value: float, foreach: bool | None = None) -> None:
+def clip_grad_value_(parameters: Arrays, clip_value: float, foreach: bool | None = None) -> None:
     r"""Limit every element of the gradients, in place, to ``[-clip_value, clip_value]``.
 
     ``g_i ← min(max(g_i, -c), c)`` with ``c`` the `clip_value`; NaN stays NaN.

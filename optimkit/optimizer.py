@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from itertools import chain
-from typing import Any
+from typing import Any, overload
 
 from optimkit import checkpoint
 from optimkit.backends.adapters import adapter_of
@@ -19,6 +19,7 @@ from optimkit.parameter import array_of
 from optimkit.rule import Rule
 from optimkit.state import State
 from optimkit.stepper import Stepper
+from optimkit.typing import Gradients, Loss, Params
 
 
 class Optimizer(Rule, Hooked):
@@ -77,7 +78,7 @@ class Optimizer(Rule, Hooked):
     array([ 0.5, -1.5])
     """
 
-    def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
+    def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         self.defaults = {"fused": None, "differentiable": False, **defaults}
         self.state = State()
         self.param_groups: list[Group] = []
@@ -150,6 +151,12 @@ class Optimizer(Rule, Hooked):
 
     # ------------------------------------------------------------------ stepping
 
+    @overload
+    def step(self, closure: None = None, *, grads: Gradients | None = None) -> None: ...
+    @overload
+    def step(self, closure: Callable[[], tuple[Loss, Gradients]]) -> Loss: ...
+    @overload
+    def step(self, closure: Callable[[], Loss]) -> Loss: ...
     def step(self, closure: Callable[[], Any] | None = None, *, grads: Any = None) -> Any:
         """Update every parameter that has a gradient.
 
@@ -170,8 +177,7 @@ class Optimizer(Rule, Hooked):
         Raises
         ------
         TypeError, ValueError, RuntimeError, KeyError
-            For a gradient of the wrong kind or dtype, shape, device, or name. Nothing has changed
-            then.
+            For a gradient of the wrong kind or dtype, shape, device or name; nothing has changed.
         """
         before, after = self._hooks["step_pre"], self._hooks["step_post"]
         if not before and not after:
@@ -189,7 +195,8 @@ class Optimizer(Rule, Hooked):
                         f"but got {result!r}"
                     )
                 args, kwargs = result
-        loss = _step_of(*args, **kwargs)
+        optimizer, *others = args
+        loss = optimizer._step(*others, **kwargs)
         self.step_count += 1
         for hook in after:
             hook(self, args, kwargs)
@@ -338,11 +345,6 @@ class Optimizer(Rule, Hooked):
             for key in sorted(group.keys() - {"params"}):
                 text += f"    {key}: {group[key]}\n"
         return text + ")"
-
-
-def _step_of(optimizer: Optimizer, closure: Any = None, *, grads: Any = None) -> Any:
-    """One step, with the arguments as hooks pass them on."""
-    return optimizer._step(closure, grads)
 
 
 __all__ = ["Optimizer", "pure"]

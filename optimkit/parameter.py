@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+from optimkit.typing import Array
+
+Data = TypeVar("Data", bound=Array)
 
 
-class Parameter:
+class Parameter(Generic[Data]):
     """An array to be optimized, and its gradient.
 
     Parameters
@@ -37,7 +41,7 @@ class Parameter:
 
     __slots__ = ("__weakref__", "data", "grad", "name")
 
-    def __init__(self, data: Any, *, name: str | None = None) -> None:
+    def __init__(self, data: Data, *, name: str | None = None) -> None:
         if not hasattr(data, "shape"):
             raise TypeError(f"Parameter: data must be an array, not a {type(data).__name__}")
         self.data = data

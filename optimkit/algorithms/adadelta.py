@@ -6,6 +6,7 @@ from typing import Any
 
 from optimkit.optimizer import Optimizer, pure
 from optimkit.options import closed_fraction, given, non_negative
+from optimkit.typing import Params
 
 
 class Adadelta(Optimizer):
@@ -75,7 +76,7 @@ class Adadelta(Optimizer):
 
     def __init__(
         self,
-        params: Any,
+        params: Params,
         lr: float = 1.0,
         rho: float = 0.9,
         eps: float = 1e-6,

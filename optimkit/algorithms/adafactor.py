@@ -8,6 +8,7 @@ from optimkit.backends.reductions import square_sum, squares, total
 from optimkit.optimizer import Optimizer, pure
 from optimkit.options import at_least_one, given, non_negative, non_positive, pair_of_least
 from optimkit.rounding import lerp
+from optimkit.typing import Params
 
 
 class Adafactor(Optimizer):
@@ -103,7 +104,7 @@ class Adafactor(Optimizer):
 
     def __init__(
         self,
-        params: Any,
+        params: Params,
         lr: float = 1e-2,
         beta2_decay: float = -0.8,
         eps: tuple[float | None, float] = (None, 1e-3),

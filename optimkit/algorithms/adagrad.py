@@ -6,6 +6,7 @@ from typing import Any
 
 from optimkit.optimizer import Optimizer, pure
 from optimkit.options import given, non_negative
+from optimkit.typing import Params
 
 
 class Adagrad(Optimizer):
@@ -85,7 +86,7 @@ class Adagrad(Optimizer):
 
     def __init__(
         self,
-        params: Any,
+        params: Params,
         lr: float = 1e-2,
         lr_decay: float = 0,
         weight_decay: float = 0,

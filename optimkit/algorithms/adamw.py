@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from optimkit.algorithms.adam import Adam
 from optimkit.options import given
+from optimkit.typing import Params
 
 
 class AdamW(Adam):
@@ -62,7 +61,7 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        params: Any,
+        params: Params,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,

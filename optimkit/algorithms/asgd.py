@@ -7,6 +7,7 @@ from typing import Any
 from optimkit.optimizer import Optimizer, pure
 from optimkit.options import given, non_negative, number
 from optimkit.rounding import float32
+from optimkit.typing import Params
 
 
 class ASGD(Optimizer):
@@ -84,7 +85,7 @@ class ASGD(Optimizer):
 
     def __init__(
         self,
-        params: Any,
+        params: Params,
         lr: float = 1e-2,
         lambd: float = 1e-4,
         alpha: float = 0.75,

@@ -8,6 +8,7 @@ from typing import Any
 from optimkit.closure_optimizer import ClosureOptimizer
 from optimkit.line_search import Evaluate, check_line_search, descend, dot, ratio
 from optimkit.options import given, non_negative, number
+from optimkit.typing import Params
 
 
 class LBFGS(ClosureOptimizer):
@@ -104,7 +105,7 @@ class LBFGS(ClosureOptimizer):
 
     def __init__(
         self,
-        params: Any,
+        params: Params,
         lr: float = 1,
         max_iter: int = 20,
         max_eval: int | None = None,

@@ -7,6 +7,7 @@ from typing import Any
 from optimkit.optimizer import Optimizer, pure
 from optimkit.options import below_100, given, non_negative, number, three_numbers
 from optimkit.rounding import add_product, add_scaled, bfloat16, lerp_as_torch, norm_of, rounded
+from optimkit.typing import Params
 
 
 class Muon(Optimizer):
@@ -102,7 +103,7 @@ class Muon(Optimizer):
 
     def __init__(
         self,
-        params: Any,
+        params: Params,
         lr: float = 1e-3,
         weight_decay: float = 0.1,
         momentum: float = 0.95,

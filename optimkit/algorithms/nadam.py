@@ -7,6 +7,7 @@ from typing import Any
 from optimkit.optimizer import Optimizer, pure
 from optimkit.options import given, non_negative, pair_of_fractions
 from optimkit.rounding import float32, lerp
+from optimkit.typing import Params
 
 
 class NAdam(Optimizer):
@@ -87,7 +88,7 @@ class NAdam(Optimizer):
 
     def __init__(
         self,
-        params: Any,
+        params: Params,
         lr: float = 2e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,

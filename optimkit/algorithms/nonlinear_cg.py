@@ -8,6 +8,7 @@ from typing import Any
 from optimkit.closure_optimizer import ClosureOptimizer
 from optimkit.line_search import Evaluate, check_line_search, descend, dot, ratio
 from optimkit.options import fraction, given, non_negative
+from optimkit.typing import Params
 
 VARIANTS = ("polak_ribiere", "fletcher_reeves", "hestenes_stiefel", "dai_yuan", "hager_zhang")
 
@@ -119,7 +120,7 @@ class NonlinearCG(ClosureOptimizer):
 
     def __init__(
         self,
-        params: Any,
+        params: Params,
         lr: float = 1,
         max_iter: int = 20,
         max_eval: int | None = None,

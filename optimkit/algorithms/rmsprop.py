@@ -7,6 +7,7 @@ from typing import Any
 from optimkit.optimizer import Optimizer, pure
 from optimkit.options import given, non_negative
 from optimkit.rounding import lerp
+from optimkit.typing import Params
 
 
 class RMSprop(Optimizer):
@@ -86,7 +87,7 @@ class RMSprop(Optimizer):
 
     def __init__(
         self,
-        params: Any,
+        params: Params,
         lr: float = 1e-2,
         alpha: float = 0.99,
         eps: float = 1e-8,

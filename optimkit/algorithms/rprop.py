@@ -6,6 +6,7 @@ from typing import Any
 
 from optimkit.optimizer import Optimizer, pure
 from optimkit.options import around_one, given, non_negative, pair_of_numbers
+from optimkit.typing import Params
 
 
 class Rprop(Optimizer):
@@ -78,7 +79,7 @@ class Rprop(Optimizer):
 
     def __init__(
         self,
-        params: Any,
+        params: Params,
         lr: float = 1e-2,
         etas: tuple[float, float] = (0.5, 1.2),
         step_sizes: tuple[float, float] = (1e-6, 50),

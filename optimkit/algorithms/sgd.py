@@ -6,6 +6,7 @@ from typing import Any
 
 from optimkit.optimizer import Optimizer, pure
 from optimkit.options import finite, given, non_negative
+from optimkit.typing import Params
 
 
 class SGD(Optimizer):
@@ -87,7 +88,7 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        params: Any,
+        params: Params,
         lr: float = 1e-3,
         momentum: float = 0,
         dampening: float = 0,

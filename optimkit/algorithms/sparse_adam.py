@@ -7,6 +7,7 @@ from typing import Any
 
 from optimkit.optimizer import Optimizer, pure
 from optimkit.options import given, pair_of_fractions, positive
+from optimkit.typing import Params
 
 
 class SparseAdam(Optimizer):
@@ -81,7 +82,7 @@ class SparseAdam(Optimizer):
 
     def __init__(
         self,
-        params: Any,
+        params: Params,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,

@@ -5,17 +5,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from inspect import signature
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
+from optimkit.typing import OptimizerLike
+
 Group = dict[str, Any]
-
-
-class OptimizerLike(Protocol):
-    """What a scheduler needs of an optimizer: groups that hold ``"lr"``."""
-
-    @property
-    def param_groups(self) -> list[Group]: ...
 
 
 def check_optimizer(optimizer: object) -> None:

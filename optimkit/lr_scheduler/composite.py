@@ -4,15 +4,9 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from .base import (
-    LRScheduler,
-    OptimizerLike,
-    members,
-    put_back,
-    restored_on_error,
-    snapshot,
-    write_lr,
-)
+from optimkit.typing import OptimizerLike
+
+from .base import LRScheduler, members, put_back, restored_on_error, snapshot, write_lr
 from .plateau import ReduceLROnPlateau
 
 

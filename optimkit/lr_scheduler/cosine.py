@@ -2,8 +2,10 @@
 
 import math
 
+from optimkit.typing import OptimizerLike
+
 from . import schedules
-from .base import LRScheduler, OptimizerLike
+from .base import LRScheduler
 from .decays import ChainableLR
 
 

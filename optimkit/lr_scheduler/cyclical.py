@@ -4,8 +4,10 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
+from optimkit.typing import OptimizerLike
+
 from . import schedules
-from .base import LRScheduler, OptimizerLike, check_optimizer, per_group, write_lr
+from .base import LRScheduler, check_optimizer, per_group, write_lr
 from .functions import attributes_of, check_attributes
 
 

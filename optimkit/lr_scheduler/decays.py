@@ -3,8 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable
 
+from optimkit.typing import OptimizerLike
+
 from . import schedules
-from .base import LRScheduler, OptimizerLike
+from .base import LRScheduler
 
 
 class ChainableLR(LRScheduler):

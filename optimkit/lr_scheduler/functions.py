@@ -4,8 +4,10 @@ import types
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+from optimkit.typing import OptimizerLike
+
 from . import schedules
-from .base import LRScheduler, OptimizerLike, check_optimizer
+from .base import LRScheduler, check_optimizer
 
 Factor = Callable[[int], float]
 

@@ -3,7 +3,9 @@
 import math
 from typing import Any, ClassVar, Literal
 
-from .base import LRScheduler, OptimizerLike, check_optimizer, write_lr
+from optimkit.typing import OptimizerLike
+
+from .base import LRScheduler, check_optimizer, write_lr
 
 
 def _number(metric: Any) -> float:

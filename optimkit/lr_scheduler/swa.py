@@ -3,7 +3,8 @@
 import math
 from typing import Any, ClassVar, Literal
 
-from optimkit.lr_scheduler.base import LRScheduler, OptimizerLike, check_optimizer, per_group
+from optimkit.lr_scheduler.base import LRScheduler, check_optimizer, per_group
+from optimkit.typing import OptimizerLike
 
 
 def _anneal(strategy: str, fraction: float) -> float:

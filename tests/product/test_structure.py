@@ -70,7 +70,8 @@ def test_the_top_level() -> None:
     ).stdout.split("\n")
     top = {path.partition("/")[0] for path in listed if path}
     rooms = {"optimkit", "backends", "tests", "validation", "docs"}
-    papers = {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "constraints.txt", ".ci"}
+    papers = {"README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"}
+    papers |= {"pyproject.toml", "MANIFEST.in", "constraints.txt", "CITATION.cff", ".ci"}
     dots = {".gitignore", ".pre-commit-config.yaml", ".editorconfig"}
     assert top == rooms | papers | dots
 
@@ -118,6 +119,7 @@ FLOOR = [
     "rule",
     "state",
     "stepper",
+    "typing",
 ]
 SHELL = {"optimkit.optimizer", *(f"optimkit.{name}" for name in FLOOR)}
 ADAPTERS = ("optimkit.backends.adapters", "optimkit.backends.sparse")
@@ -127,7 +129,7 @@ ALLOWED: list[tuple[str, tuple[str, ...]]] = [
         "optimkit.algorithms",
         ("optimkit.algorithms", "optimkit.backends.reductions", *sorted(SHELL)),
     ),
-    ("optimkit.lr_scheduler", ("optimkit.lr_scheduler", "optimkit.optimizer")),
+    ("optimkit.lr_scheduler", ("optimkit.lr_scheduler", "optimkit.optimizer", "optimkit.typing")),
     (
         "optimkit.swa_utils",
         ("optimkit.swa_utils", "optimkit.backends", "optimkit.lr_scheduler", *sorted(SHELL)),
