@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+if not os.path.isdir(os.path.join(__path__[0], "backends")):
+    # Not installed but a clone, where backends/ and validation/ lie beside this folder.
+    __path__.append(os.path.dirname(__path__[0]))
 
 from optimkit.algorithms.adadelta import Adadelta
 from optimkit.algorithms.adafactor import Adafactor
@@ -71,3 +76,8 @@ def __getattr__(name: str) -> Any:
     if name in ("lr_scheduler", "swa_utils"):
         return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """The public names, imported or not, and none that only this file needs."""
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]

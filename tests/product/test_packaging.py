@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
 import venv
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,10 @@ assert x.tolist() == [0.5] * 3
 """
 
 
+STRICT = ("--config-settings", "editable_mode=strict")  # as in the README
+TYPED_CALLS = Path(__file__).with_name("typed_calls.py")
+
+
 def run(*command: object, cwd: Path) -> str:
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))}
     done = subprocess.run(
@@ -52,12 +58,9 @@ def run(*command: object, cwd: Path) -> str:
 
 def copied_source(place: Path) -> Path:
     """The files of the project without what earlier builds left among them."""
-    import shutil
-
-    skip = shutil.ignore_patterns(
-        ".*", "build", "dist", "*.egg-info", "__pycache__", "_build", "node_modules"
-    )
-    shutil.copytree(ROOT, place, ignore=skip)
+    left = ("build", "dist", "*.egg-info", "__pycache__", "_build", "node_modules")
+    tools = (".git", ".venv", ".*_cache", ".hypothesis")
+    shutil.copytree(ROOT, place, ignore=shutil.ignore_patterns(*left, *tools))
     return place
 
 
@@ -103,6 +106,8 @@ def test_the_sdist_can_build_the_wheel_again(built: tuple[Path, Path]) -> None:
     with tarfile.open(built[0]) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
     assert {"pyproject.toml", "README.md", "LICENSE"} <= names
+    for path in (ROOT / "tests").rglob("*.py"):  # helpers and conftest too: it can test itself
+        assert path.relative_to(ROOT).as_posix() in names
     for path in sources():  # `build` made the wheel from the sdist, so this is a second proof
         inside = path.removeprefix("optimkit/")
         room = inside.partition("/")[0]
@@ -143,24 +148,55 @@ def check_imports(python: Path, cwd: Path) -> list[str]:
 
 
 def test_the_wheel_alone(built: tuple[Path, Path], empty: Path, tmp_path: Path) -> None:
+    source = copied_source(tmp_path / "source")
     run(empty, "-m", "pip", "install", "-q", "--no-deps", built[1], cwd=tmp_path)
     try:
         (where,) = check_imports(empty, tmp_path)
         assert "site-packages" in where
+        # In a clone's root Python finds its optimkit/, without backends/ in it, first.
+        for cwd in (tmp_path, source):
+            assert run(empty, "-m", "optimkit", "--version", cwd=cwd).startswith("optimkit ")
+        assert check_imports(empty, source)[0] == str(source / "optimkit")
     finally:
         run(empty, "-m", "pip", "uninstall", "-q", "-y", "optimkit", cwd=tmp_path)
 
 
-def test_an_editable_install(empty: Path, tmp_path: Path) -> None:
+@pytest.fixture(params=[(), STRICT], ids=["plain", "strict"])
+def editable(request: pytest.FixtureRequest, empty: Path, tmp_path: Path) -> Iterator[Path]:
+    """A clone that is installed as editable, in the way that pip does and in the README's."""
     source = copied_source(tmp_path / "source")
     run(empty, "-m", "pip", "install", "-q", "setuptools>=77", cwd=tmp_path)
     run(
-        empty, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "-e", source,
-        cwd=tmp_path,
+        empty, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", *request.param,
+        "-e", source, cwd=tmp_path,
     )  # fmt: skip
-    try:
-        for cwd in (tmp_path, source):  # from inside the source too, where optimkit/ lies about
-            where = check_imports(empty, cwd)
-            assert str(source / "optimkit") in where
-    finally:
-        run(empty, "-m", "pip", "uninstall", "-q", "-y", "optimkit", cwd=tmp_path)
+    yield source
+    run(empty, "-m", "pip", "uninstall", "-q", "-y", "optimkit", cwd=tmp_path)
+
+
+def test_an_editable_install(editable: Path, empty: Path, tmp_path: Path) -> None:
+    for cwd in (tmp_path, editable):  # from inside the source too, where optimkit/ lies about
+        where = Path(check_imports(empty, cwd)[0])
+        assert (where / "optimizer.py").resolve() == editable / "optimkit" / "optimizer.py"
+        assert run(empty, "-m", "optimkit", "--version", cwd=cwd).startswith("optimkit ")
+
+
+CHECKERS = {
+    "mypy": (sys.executable, "-m", "mypy", "--strict", "--python-executable"),
+    "pyright": ("pyright", "--pythonpath"),
+}
+
+
+@pytest.mark.parametrize("checker", CHECKERS)
+@pytest.mark.parametrize("editable", [STRICT], ids=["strict"], indirect=True)
+def test_type_checkers_follow_the_install(
+    checker: str, editable: Path, empty: Path, tmp_path: Path
+) -> None:
+    """They find every module, and see which calls are wrong."""
+    command = CHECKERS[checker]
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{checker} is not installed")
+    shutil.copy(TYPED_CALLS, tmp_path)
+    settings = tmp_path / "pyrightconfig.json"
+    settings.write_text('{"reportUnnecessaryTypeIgnoreComment": "error"}')
+    run(*command, empty, TYPED_CALLS.name, cwd=tmp_path)
