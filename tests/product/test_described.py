@@ -6,12 +6,16 @@ import doctest
 import importlib
 import inspect
 import re
+import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 from conftest import ROOT
+
+import optimkit as ok
 
 PUBLIC = ["optimkit", "optimkit.lr_scheduler", "optimkit.swa_utils"]
 
@@ -69,3 +73,20 @@ def test_the_readmes_examples_run() -> None:
     assert len(blocks) == 3
     for block in blocks:
         exec(compile(block, "README.md", "exec"), {"__name__": "__main__"})
+
+
+def test_dir_shows_the_public_names_and_no_other() -> None:
+    assert {name for name in dir(ok) if not name.startswith("__")} == set(ok.__all__)
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert project["version"] == ok.__version__
+    assert f"\nversion: {ok.__version__}\n" in citation
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")), ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\((?!http)([^)#]+)", page.read_text())
+    assert [target for target in targets if not (ROOT / target).exists()] == []
