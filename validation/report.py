@@ -31,7 +31,8 @@ def page(found: Findings) -> str:
     if found.curves:
         parts.append("<h2>Handwritten digits: mean loss of each epoch</h2>")
     for name, (own, reference) in found.curves.items():
-        lines = {"torch, torch.optim": reference["loss"], "NumPy, optimkit": own.loss}
+        theirs = "torch, torch.optim" + ("" if found.live else " (recorded)")
+        lines = {theirs: reference["loss"], "NumPy, optimkit": own.loss}
         parts.append(f"<figure>{chart(name, lines)}</figure>")
     here = ", ".join(f"{key} {value}" for key, value in found.own.items())
     parts.append(f"<p class=note>{escape(here)}</p>")

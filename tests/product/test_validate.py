@@ -7,14 +7,17 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
+import numpy as np
 import pytest
 
+import optimkit as ok
 from optimkit.validation import cli, report
-from optimkit.validation.parity import digits, validate
+from optimkit.validation.parity import digits, functions, validate
 from optimkit.validation.parity import overview as tables
 from optimkit.validation.parity.checks import STALE
 from optimkit.validation.reference.recordings import FOLDER
 
+PUBLIC = {*ok.lr_scheduler.__all__, *ok.swa_utils.__all__, *ok.clip.__all__} - {"schedules"}
 HAS_TORCH = find_spec("torch") is not None
 HAS_SKLEARN = find_spec("sklearn") is not None
 
@@ -48,6 +51,14 @@ def test_from_recordings(tmp_path):
     assert found["torch"]["cpu_capability"] == "DEFAULT"
     assert {"torch", "cpu_capability", "device"} <= set(found["torch"])
     assert all(c["held"] and c["unequal"] == 0 and c["steps"] >= 10 for c in found["checks"])
+    assert found["functions"].keys() == PUBLIC
+    for name, tally in found["functions"].items():
+        assert re.search(rf"^{name} +{tally['cases']} ", result.stdout, re.M)
+        assert tally["problem"] == ""
+        assert (tally["values"] > 0) == (name not in functions.TORCH_ALONE)
+    if HAS_SKLEARN:  # what was not computed does not look as if it had been
+        assert "Same weights, recorded" in " ".join(result.stdout.split())
+        assert found["digits"]["SGD"]["torch"]["recorded"] is True
     page = files[1].read_text()
     assert page.count("<svg") == HAS_SKLEARN
     assert "<script" not in page
@@ -60,7 +71,9 @@ def test_live():
     result = run("validate", "AdamW", "--quick", "--live")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "the installed torch" in result.stdout
-    assert "Learning-rate schedules" in result.stdout
+    assert "recorded" not in result.stdout.partition("Schedulers, averages")[0]
+    assert re.search(r"^update_bn +1 +12 +0 +0 +✓", result.stdout, re.M)
+    assert "random schedules" in result.stdout
 
 
 def test_live_without_torch_is_an_error(monkeypatch, capsys):
@@ -84,6 +97,29 @@ def test_a_failure_is_a_failure(tmp_path, monkeypatch, capsys):
     out = " ".join(capsys.readouterr().out.split())
     assert STALE in out
     assert "checks failed" in out
+
+
+def test_a_function_that_was_not_checked_is_a_failure():
+    found = validate.Findings(live=False, quick=True)
+    expected = PUBLIC - set(functions.TORCH_ALONE)
+    assert set(validate._failures(found)) == {f"{name} was not checked" for name in expected}
+    found.functions = functions.check(FOLDER / functions.FILE, live=False)
+    assert validate._failures(found) == []
+    assert {call.name for call in functions.calls(live=True)} == PUBLIC
+
+
+def test_other_values_of_a_function_are_a_failure(tmp_path):
+    with np.load(FOLDER / functions.FILE) as file:
+        arrays = dict(file)
+    arrays["get_swa_avg_fn: float64"][7] *= 1 + 1e-15
+    arrays["StepLR: schedule 0"][3] *= 1 + 1e-9
+    arrays["get_total_norm: float32 2.0"] *= np.float32(1 + 1e-5)
+    del arrays["clip_grad_value_: float64"]
+    np.savez(tmp_path / "other.npz", **arrays)
+    found = functions.check(tmp_path / "other.npz", live=False)
+    names = {"get_swa_avg_fn", "StepLR", "get_total_norm", "clip_grad_value_"}
+    assert {name for name, tally in found.items() if tally.problem} == names
+    assert found["get_swa_avg_fn"].unequal == 1
 
 
 def test_nothing_checked_is_no_success(tmp_path, monkeypatch, capsys):

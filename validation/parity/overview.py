@@ -76,8 +76,7 @@ def build(found: Findings) -> list[Overview]:
     tables = [_optimizers(found), _ways(found)]
     if found.curves:
         tables.append(_digits(found))
-    if found.schedules is not None:
-        tables.append(_schedules(found))
+    tables.append(_functions(found))
     if found.not_run:
         rows = [[name, why] for name, why in found.not_run.items()]
         tables.append(Overview("Not run here, so not counted", ["What", "Why"], rows))
@@ -149,29 +148,41 @@ def _digits(found: Findings) -> Overview:
                 GOOD if digits.agree(own, reference) and same == count else BAD,
             ]
         )
-    columns = ["Optimizer", "Loss: NumPy", "torch", "Accuracy: NumPy", "torch", "Same weights", ""]
+    torch, same_weights = "torch", "Same weights"
+    if not found.live:
+        torch, same_weights = "torch, recorded", "Same weights, recorded"
+    columns = ["Optimizer", "Loss: NumPy", torch, "Accuracy: NumPy", torch, same_weights, ""]
     notes = [
         f"Network of {' - '.join(map(str, digits.SIZES))}, float32, {digits.EPOCHS} epochs "
         f"({digits.EPOCHS * len(digits.batches(0)):,} steps) from one start, accuracy on the "
         "images kept for the test. NumPy: backpropagation by hand and optimkit; torch: autograd "
         "and torch.optim.",
-        "Same weights: torch's network trained with optimkit in place of torch.optim, equal bits.",
+        f"{same_weights}: torch's network trained with optimkit in place of torch.optim, equal "
+        "bits.",
     ]
+    if not found.live:
+        notes.append("Recorded: read from a file, where the installed torch was not run.")
     return Overview("Handwritten digits, trained twice", columns, rows, notes)
 
 
-def _schedules(found: Findings) -> Overview:
-    result = found.schedules
-    row = [
-        str(len(result.schedulers)),
-        f"{result.configurations:,}",
-        f"{result.checkpoints:,}",
-        f"{result.values:,}",
-        f"{result.mismatches:,}",
-        BAD if result.mismatches else GOOD,
-    ]
-    columns = ["Schedulers", "Configs", "Resumed", "Learning rates and momenta", "Unequal", ""]
-    return Overview("Learning-rate schedules, compared with ==", columns, [row])
+def _functions(found: Findings) -> Overview:
+    from optimkit.validation.parity import functions
+
+    rows = []
+    for name, tally in found.functions.items():
+        counts = [f"{n:,}" for n in (tally.cases, tally.values, tally.unequal)]
+        gap = f"{tally.relative:.1e}" if tally.relative else "0"
+        mark = BAD if tally.problem else GOOD if tally.values else ABSENT
+        rows.append([name, *counts, gap, mark])
+    notes = [*functions.NOTES]
+    if found.schedules is not None:
+        notes.append(
+            f"{found.schedules.configurations:,} of the cases are random schedules, with "
+            f"{found.schedules.checkpoints:,} checkpoints on the way, compared with ==."
+        )
+    columns = ["Name", "Cases", "Values", "Unequal", "Worst |Δ|", ""]
+    title = f"Schedulers, averages and clipping, against {found.source}"
+    return Overview(title, columns, rows, notes)
 
 
 def show(table: Overview, console: Any) -> None:
@@ -250,7 +261,7 @@ def as_json(found: Findings) -> dict[str, Any]:
         for check in found.checks
     ]
     curves = {
-        name: {"numpy": vars(own), "torch": reference}
+        name: {"numpy": vars(own), "torch": {**reference, "recorded": not found.live}}
         for name, (own, reference) in found.curves.items()
     }
     return {
@@ -263,6 +274,7 @@ def as_json(found: Findings) -> dict[str, Any]:
         "failures": found.failures,
         "tables": tables,
         "digits": curves,
+        "functions": {name: vars(tally) for name, tally in found.functions.items()},
         "checks": checks,
         "seconds": found.seconds,
     }

@@ -92,6 +92,14 @@ class Side:
         self.optimizer = make_optimizer(self.host, self.configuration.kind, self.lrs)
         self.scheduler = self.configuration.spec.build(self.module, self.optimizer)
 
+    def resume(self, state: dict[str, Any]) -> None:
+        """Save the optimizer, begin again, and resume with this state of the scheduler."""
+        saved = copy.deepcopy(self.optimizer.state_dict())
+        state = pickle.loads(pickle.dumps(state))
+        self.create()
+        self.optimizer.load_state_dict(saved)
+        self.scheduler.load_state_dict(state)
+
     def rates(self) -> list[tuple[str, Any]]:
         """Everything a scheduler sets, by name."""
         values: list[tuple[str, Any]] = [("last lr", list(self.scheduler.get_last_lr()))]
@@ -118,19 +126,16 @@ class Side:
 
 def exchange(one: Side, other: Side, crossed: bool) -> None:
     """Save both sides, begin again and resume, each from its own state or from the other's."""
-    states = [pickle.loads(pickle.dumps(side.scheduler.state_dict())) for side in (one, other)]
+    states = [side.scheduler.state_dict() for side in (one, other)]
     if crossed:
         states.reverse()
     for side, state in zip((one, other), states, strict=True):
-        saved = copy.deepcopy(side.optimizer.state_dict())
-        side.create()
-        side.optimizer.load_state_dict(saved)
-        side.scheduler.load_state_dict(state)
+        side.resume(state)
 
 
 @dataclass
 class Comparison:
-    """What was compared, and what was found."""
+    """What was compared, and what was found; `by_name` has cases, values and mismatches."""
 
     torch_version: str
     seed: int
@@ -142,10 +147,12 @@ class Comparison:
     mismatches: int = 0
     first_mismatch: str | None = None
     schedulers: Counter[str] = field(default_factory=Counter)
+    by_name: dict[str, Counter[str]] = field(default_factory=dict)
 
     def note(self, configuration: Configuration, what: str) -> None:
         """Count a mismatch and keep the first."""
         self.mismatches += 1
+        self.by_name[configuration.spec.name]["mismatches"] += 1
         self.first_mismatch = self.first_mismatch or f"{what} in {configuration}"
 
 
@@ -165,6 +172,10 @@ def _attempt(action: Callable[[], None]) -> Exception | None:
 
 def _compare(configuration: Configuration, theirs: ModuleType, result: Comparison) -> None:
     result.configurations += 1
+    counts = result.by_name.setdefault(
+        configuration.spec.name, Counter(cases=0, values=0, mismatches=0)
+    )
+    counts["cases"] += 1
     result.schedulers.update(set(configuration.spec.names()))
     sides: list[Side] = []
 
@@ -201,6 +212,7 @@ def _compare(configuration: Configuration, theirs: ModuleType, result: Compariso
         reference, own = torch_side.rates(), dict(own_side.rates())
         shared = [(name, value) for name, value in reference if name in own]
         result.values += len(shared)
+        counts["values"] += len(shared)
         for name, value in shared:
             if own[name] != value:
                 what = f"step {t}, {name}: torch {value!r}, optimkit {own[name]!r}"
@@ -232,6 +244,3 @@ def compare_with_torch(n_configurations: int = 1000, seed: int = 0) -> Compariso
             configuration = draw_configuration(rng, names[i % len(names)])
             _compare(configuration, torch.optim.lr_scheduler, result)
     return result
-
-
-# Long enough that nothing reaches its end while it is timed.

@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 
 import optimkit as ok
-from optimkit.validation.parity import digits
+from optimkit.validation.parity import digits, functions
 from optimkit.validation.parity import trajectories as parity
 from optimkit.validation.parity.checks import Check, can_run, check_optimizer, steps_for
+from optimkit.validation.parity.schedules import compare_with_torch
 from optimkit.validation.parity.trajectories import Way
 from optimkit.validation.reference import ieee
 from optimkit.validation.reference.cases import OPTIMIZERS, cases_of
@@ -36,17 +37,23 @@ Work = tuple[Callable[..., Any], tuple[Any, ...]]
 class Findings:
     """Everything that was found, for the tables, the report and the machine."""
 
-    source: str
+    live: bool
     quick: bool
     origin: dict[str, Any] = field(default_factory=dict)
     own: dict[str, Any] = field(default_factory=dict)
     steps: dict[Way, tuple[int, ...]] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list)
     curves: dict[str, tuple[digits.Training, dict[str, Any]]] = field(default_factory=dict)
+    functions: dict[str, functions.Tally] = field(default_factory=functions.nothing_yet)
     schedules: Any = None
     not_run: dict[str, str] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     seconds: float = 0.0
+
+    @property
+    def source(self) -> str:
+        """Where torch's results are from."""
+        return "the installed torch" if self.live else "recordings of torch"
 
     @property
     def held(self) -> bool:
@@ -128,7 +135,7 @@ def validate(names: list[str], live: bool, quick: bool, jobs: int, console: Any)
         Where progress is shown, if it is a person's terminal.
     """
     begin = time.perf_counter()
-    found = Findings("the installed torch" if live else "recordings of torch", quick)
+    found = Findings(live, quick)
     found.own = {
         "optimkit": ok.__version__,
         "numpy": np.__version__,
@@ -160,20 +167,27 @@ def validate(names: list[str], live: bool, quick: bool, jobs: int, console: Any)
             found.not_run["handwritten digits"] = "scikit-learn is not installed"
         elif trained:
             work["digits"] = (_digits, (trained, folder / "digits.json"))
-        if live:
-            from optimkit.validation.parity.schedules import compare_with_torch
-
-            work["learning rates"] = (compare_with_torch, (60 if quick else 600, 0))
+        if live or (folder / functions.FILE).exists():
+            work["functions"] = (functions.check, (folder / functions.FILE, live))
         else:
-            found.not_run["learning-rate schedules"] = "needs torch itself"
+            found.not_run["schedulers, averages, clipping"] = "no recording; validate --record"
+        if live:
+            work["random schedules"] = (compare_with_torch, (60 if quick else 600, 0))
+        else:
+            found.not_run["random schedules, update_bn"] = "needs torch itself"
         for name, result in _in_processes(work, jobs, died, console):
-            if name == "learning rates":
+            if name == "random schedules":
                 found.schedules = result
+            elif name == "functions":
+                found.functions = result
             elif name == "digits":
                 found.curves = result
             else:
                 found.checks += result[0]
         found.origin = load(folder / f"{peers[0]}.npz").origin if peers else {}
+    if found.schedules is not None:
+        for name, counts in found.schedules.by_name.items():
+            found.functions[name].add_random(**counts)
     found.checks.sort(key=lambda check: peers.index(check.case.optimizer))
     found.failures = _failures(found)
     found.seconds = time.perf_counter() - begin
@@ -187,7 +201,9 @@ def record(names: list[str], console: Any) -> int:
     with _reference(True, peers, list(STEPS)) as (folder, died):
         waiting: dict[str, Work] = {
             name: (shutil.copy, (folder / f"{name}.npz", FOLDER)) for name in peers
-        } | {"digits": (shutil.copy, (folder / "digits.json", FOLDER))}
+        }
+        for rest in (functions.FILE, "digits.json"):
+            waiting[rest] = (shutil.copy, (folder / rest, FOLDER))
         for name, path in _in_processes(waiting, 1, died, console):
             console.print(f"{name}: {path}", highlight=False)
     return 0
@@ -209,8 +225,13 @@ def _failures(found: Findings) -> list[str]:
             failures.append(f"digits with {name}: loss or accuracy differ from torch's")
         if reference["same_weights"] != reference["weights"]:
             failures.append(f"digits with {name} in torch.optim's place: other weights")
+    for name, tally in found.functions.items():
+        if tally.problem:
+            failures.append(f"{name}: {tally.problem}")
+        elif not tally.values and (found.live or name not in functions.TORCH_ALONE):
+            failures.append(f"{name} was not checked")
     if found.schedules is not None and found.schedules.mismatches:
-        failures.append(f"learning rates: {found.schedules.first_mismatch}")
+        failures.append(f"random schedules: {found.schedules.first_mismatch}")
     return failures
 
 

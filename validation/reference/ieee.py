@@ -22,7 +22,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from optimkit.validation.parity import digits
+from optimkit.validation.parity import digits, functions
 from optimkit.validation.reference.case import Case
 from optimkit.validation.reference.cases import OPTIMIZERS, cases_of
 from optimkit.validation.reference.inputs import (
@@ -46,7 +46,7 @@ from optimkit.validation.reference.recordings import (
 def start(
     folder: Path, optimizers: Sequence[str], steps: Sequence[int], errors: IO[str]
 ) -> subprocess.Popen[str]:
-    """Start the process that writes ``OPTIMIZER.npz`` for each optimizer, and ``digits.json``."""
+    """Start the process that writes ``OPTIMIZER.npz`` for each, and two files for the rest."""
     command = [sys.executable, "-m", "optimkit.validation.reference.ieee", str(folder)]
     command += ["--steps", *map(str, steps), "--only", *optimizers]
     environment = os.environ | {"ATEN_CPU_CAPABILITY": "default", "OMP_NUM_THREADS": "1"}
@@ -165,6 +165,7 @@ def main() -> None:
         partial = arguments.folder / "digits.partial"
         partial.write_text(text + "\n")
         os.replace(partial, arguments.folder / "digits.json")
+    functions.record(arguments.folder, origin())
     for optimizer in arguments.only:
         record(torch, optimizer, arguments.steps, arguments.folder / f"{optimizer}.npz")
 
