@@ -161,7 +161,7 @@ def _digits(found: Findings) -> Overview:
         "bits.",
     ]
     if not found.live:
-        notes.append("Recorded: read from a file, where the installed torch was not run.")
+        notes.append("Recorded: read from a file of torch's results, not computed now.")
     return Overview("Handwritten digits, trained twice", columns, rows, notes)
 
 
