@@ -269,12 +269,10 @@ def pieces(kernel: ModuleType, starts: Any, counts: Any, power: int, dtype: Any)
     return sums
 
 
-def scale(starts: Any, counts: Any, factor: float, dtype: str) -> None:
+def scale(starts: Any, counts: Any, number: Any, dtype: str) -> None:
     """Multiply pieces of memory by a number of their dtype."""
     kernel = compiled(dtype, "float64")
     assert kernel is not None
-    with np.errstate(all="ignore"):
-        number = np.dtype(dtype).type(factor)
     arguments = starts, counts, number
     run_compiled(kernel.scale, kernel.scale_parallel, arguments, _bounds(counts))
 

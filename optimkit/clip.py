@@ -9,16 +9,14 @@ import numpy as np
 
 from optimkit.backends.adapters import adapter_of
 from optimkit.backends.engines.base import HALF
-from optimkit.backends.reductions import scale
 from optimkit.naming import naming
 from optimkit.norms import (
     PIECE,
     Gradient,
-    cut_up,
-    for_kernels,
     gradients_meant,
     in_parallel,
     norm_of_all,
+    sweeps_over,
 )
 from optimkit.typing import Arrays, Tensors
 
@@ -273,12 +271,10 @@ def _scale(grads: list[Gradient], factor: float) -> None:
     once = {id(grad.array): grad for grad in grads}
     unique = list(once.values())
     done: set[int] = set()
-    for key, places in for_kernels(unique).items():
-        starts, counts, _ = cut_up(unique, key, places)
-        scale(starts, counts, factor, key[1])
-        key[0].touched([unique[i].array for i in places])
-        done.update(places)
-    rest = [grad for i, grad in enumerate(unique) if i not in done]
+    for sweep in sweeps_over(unique):
+        sweep.scale(factor)
+        done.update(sweep.places)
+    rest = [grad for i, grad in enumerate(unique) if i not in done and grad.layout.size]
     _change(rest, lambda xp, x, **out: xp.multiply(x, factor, **out))
     again = [grad for grad in grads if once.pop(id(grad.array), None) is None]
     if again:

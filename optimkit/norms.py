@@ -11,13 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from optimkit.backends import engines
 from optimkit.backends.adapters import Adapter, Layout, adapter_of
-from optimkit.backends.engines.base import FULL
 from optimkit.backends.engines.blocked import PARALLEL
 from optimkit.backends.engines.threads import on_all_threads, shares
 from optimkit.backends.memory import flat, is_array
-from optimkit.backends.reductions import CHUNK, compiled, cut, pieces, total
+from optimkit.backends.reductions import CHUNK, total
+from optimkit.backends.sweeps import Sweep, sweeps
 from optimkit.naming import naming
 from optimkit.parameter import Parameter
 
@@ -108,22 +107,15 @@ def _kind(adapter: Adapter, grad: Any) -> tuple[Layout, bool]:
 # ---------------------------------------------------------------------- one pass over memory
 
 
-def for_kernels(grads: list[Gradient]) -> dict[tuple[Adapter, str], list[int]]:
-    """Places of the gradients that compiled loops can run over, by library and dtype."""
-    found: dict[tuple[Adapter, str], list[int]] = {}
-    if engines.forced_engine() not in (None, engines.NAMES[0]):
-        return found
-    for i, (_, adapter, (dtype, device, _, dense), _) in enumerate(grads):
-        if dense and device == "cpu" and dtype in FULL:
-            found.setdefault((adapter, dtype), []).append(i)
-    return {key: places for key, places in found.items() if compiled(key[1], "float64")}
-
-
-def cut_up(grads: list[Gradient], key: tuple[Adapter, str], places: list[int]) -> Any:
-    adapter, dtype = key
-    sizes = [grads[i].layout.size for i in places]
-    addresses = adapter.addresses([grads[i].array for i in places])
-    return cut(addresses, sizes, np.dtype(dtype).itemsize)
+def sweeps_over(grads: list[Gradient], order: float = 2) -> list[Sweep]:
+    """What compiled loops can run over, for a norm of this order."""
+    return sweeps(
+        [
+            (i, array, adapter, layout)
+            for i, (array, adapter, layout, is_complex) in enumerate(grads)
+            if order == 2 or (order == 1 and not is_complex)
+        ]
+    )
 
 
 def in_parallel(run: Callable[..., Any], jobs: list[Any], sizes: list[int]) -> list[Any]:
@@ -169,14 +161,10 @@ def _combined(values: np.ndarray[Any, Any], order: float) -> float:
 def _reduced(grads: list[Gradient], order: float) -> np.ndarray[Any, Any]:
     """Return for each gradient that has elements the sum of its terms, or its extreme."""
     found: dict[int, Any] = {}
-    for key, places in for_kernels(grads).items() if order in (1, 2) else ():
-        places = [i for i in places if order == 2 or not grads[i].is_complex]
-        starts, counts, owners = cut_up(grads, key, places)
-        kernel = compiled(key[1], "float64")
-        assert kernel is not None
-        sums = pieces(kernel, starts, counts, int(order), np.float64)
-        found.update(zip(places, _by_owner(sums, owners, len(places)), strict=True))
+    for sweep in sweeps_over(grads, order):
+        found.update(zip(sweep.places, sweep.sums(int(order)), strict=True))
     jobs, places = [], []
+    elsewhere: dict[Any, dict[int, Any]] = {}  # by library and device, what is still there
     for i, grad in enumerate(grads):
         if i in found or grad.layout.size == 0:
             continue
@@ -190,7 +178,14 @@ def _reduced(grads: list[Gradient], order: float) -> np.ndarray[Any, Any]:
             with grad.adapter.running_on(grad.array):
                 xp = grad.adapter.namespace(memory)
                 x = xp.astype(xp.reshape(memory, (-1,)), xp.float64)
-                found[i] = float(_value(xp, _terms(xp, x, order, pairs), order))
+                value = xp.astype(_value(xp, _terms(xp, x, order, pairs), order), xp.float64)
+            elsewhere.setdefault((grad.adapter, grad.layout.device), {})[i] = value
+    for (adapter, _), values in elsewhere.items():
+        some = grads[next(iter(values))].array
+        with adapter.running_on(some):
+            xp = adapter.namespace(next(iter(values.values())))
+            together = adapter.fetch(xp.stack(list(values.values())))
+        found.update(zip(values, together.tolist(), strict=True))
     parts = in_parallel(_stretch, jobs, [stop - start for _, start, stop, *_ in jobs])
     for i, part in zip(places, parts, strict=True):
         found[i] = [*found.get(i, ()), *part]
@@ -198,15 +193,6 @@ def _reduced(grads: list[Gradient], order: float) -> np.ndarray[Any, Any]:
     with np.errstate(all="ignore"):
         reduced = [_value(np, np.array(x), order) if type(x) is list else x for x in values]
     return np.array(reduced, np.float64)
-
-
-def _by_owner(sums: np.ndarray[Any, Any], owners: np.ndarray[Any, Any], count: int) -> list[Any]:
-    """The total of each owner's sums."""
-    if len(sums) == count and (owners == np.arange(count)).all():
-        return list(sums.tolist())
-    bounds = np.searchsorted(owners, np.arange(count + 1)).tolist()
-    with np.errstate(all="ignore"):
-        return [float(total(np, sums[i:j])) for i, j in pairwise(bounds)]
 
 
 def _stretch(x: Any, start: int, stop: int, order: float, pairs: bool) -> list[float]:

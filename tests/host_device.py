@@ -157,6 +157,12 @@ def host_device(flags: tuple[str, ...] = EXACT, version: int = 13_000) -> Iterat
             "empty_like",
             lambda self, x: on_device(np.empty_like(on_host(x)), x.data.device_id),
         ),
+        (
+            cupys,
+            "numbers",
+            lambda self, count, like: on_device(np.empty(count), like.data.device_id),
+        ),
+        (cupys, "fetch", lambda self, x: on_host(x).copy()),
         (cupys, "write", lambda self, x, view, value: np.copyto(on_host(view), on_host(value))),
         (cupys, "running_on", lambda self, x: nullcontext()),
         (cupys, "convert", converted),

@@ -214,6 +214,14 @@ class Adapter(ABC):
         """The stream of a device on which this library queues work now."""
         raise NotImplementedError
 
+    def numbers(self, count: int, like: Any) -> Any:
+        """Return room for so many float64 numbers, on the device of `like`."""
+        raise NotImplementedError
+
+    def fetch(self, x: Any) -> np.ndarray[Any, Any]:
+        """Return the content of an array, or of a view, on the host."""
+        return np.asarray(x)
+
     def empty_like(self, x: Any) -> Any:
         """Return an array whose memory lies as that of `x`, a dense one, with any content."""
         raise NotImplementedError

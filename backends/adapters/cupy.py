@@ -118,6 +118,14 @@ class CuPyAdapter(Adapter):
         pointer: int = cp.cuda.get_current_stream(device).ptr
         return pointer
 
+    def numbers(self, count: int, like: Any) -> Any:
+        with like.device:
+            return cp.empty(count, np.float64)
+
+    def fetch(self, x: Any) -> np.ndarray[Any, Any]:
+        with x.device:
+            return cp.asnumpy(x)
+
     def empty_like(self, x: Any) -> Any:
         with x.device:
             return cp.empty_like(x)

@@ -62,6 +62,9 @@ class StandardAdapter(Adapter):
             real, imag = (xp.astype(view[..., part], like.dtype) for part in (0, 1))
             return real + 1j * imag
 
+    def fetch(self, x: Any) -> np.ndarray[Any, Any]:
+        return np.from_dlpack(x)
+
     def write(self, x: Any, view: Any, value: Any) -> None:
         x[...] = self.wrap(value, x)
 

@@ -227,6 +227,12 @@ class TorchAdapter(Adapter):
     def stream(self, device: int) -> int:
         return int(torch.cuda.current_stream(device).cuda_stream)
 
+    def numbers(self, count: int, like: Any) -> Any:
+        return torch.empty(count, dtype=torch.float64, device=like.device)
+
+    def fetch(self, x: Any) -> np.ndarray[Any, Any]:
+        return np.asarray(x.numpy(force=True) if isinstance(x, Tensor) else x)
+
     def empty_like(self, x: Any) -> Any:
         return torch.empty_like(x.detach())
 

@@ -9,6 +9,15 @@ from optimkit.backends.engines.choice import (
     choose,
     forced_engine,
     use_engine,
+    works,
 )
 
-__all__ = ["NAMES", "Divided", "available_engines", "choose", "forced_engine", "use_engine"]
+__all__ = [
+    "NAMES",
+    "Divided",
+    "available_engines",
+    "choose",
+    "forced_engine",
+    "use_engine",
+    "works",
+]

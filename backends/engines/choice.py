@@ -54,6 +54,11 @@ def _lack(name: str) -> str | None:
     return _engine(name).lack() if name in FUSED else None
 
 
+def works(name: str) -> bool:
+    """Whether an engine can be used here."""
+    return _lack(name) is None
+
+
 def _check(name: str, origin: str) -> str:
     if name not in NAMES:
         raise ValueError(f"{origin}: no engine is called {name!r}; there are {', '.join(NAMES)}")

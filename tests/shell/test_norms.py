@@ -15,7 +15,7 @@ import torch
 from norms import ORDERS, TORCH_ERROR, gradients, with_gradients
 
 import optimkit as ok
-from optimkit import norms
+from optimkit.backends import reductions
 from optimkit.clip import clip_grad_norm_, clip_grad_value_, get_total_norm
 
 # --- the norm -------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ def test_bits_do_not_depend_on_threads(threads: str) -> None:
 def test_numpy_alone_gives_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     arrays = gradients("float32", [(300_001,)])
     expected = get_total_norm(arrays)
-    monkeypatch.setattr(norms, "compiled", lambda *dtypes: None)
+    monkeypatch.setattr(reductions, "compiled", lambda *dtypes: None)
     assert get_total_norm(arrays) == expected
 
 

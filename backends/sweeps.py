@@ -1,0 +1,98 @@
+"""One pass of a compiled loop over the memory of many arrays: sums, and products with a number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from optimkit.backends import engines, reductions
+from optimkit.backends.adapters import Adapter, Layout
+from optimkit.backends.engines.base import FULL
+from optimkit.backends.memory import ITEMSIZE
+from optimkit.backends.reductions import total
+
+
+class Sweep(NamedTuple):
+    """Arrays of one library, dtype and device, without gaps.
+
+    Attributes
+    ----------
+    places : list of int
+        Theirs among all.
+    """
+
+    adapter: Adapter
+    dtype: str
+    device: str
+    places: list[int]
+    arrays: list[Any]
+    sizes: list[int]
+
+    def sums(self, power: int) -> list[float]:
+        """The sum of ``abs(x)**power``, of real and imaginary parts, for each array."""
+        if self.device == "cpu":
+            kernel = reductions.compiled(self.dtype, "float64")
+            assert kernel is not None
+            starts, counts, owners = self._cut()
+            found = reductions.pieces(kernel, starts, counts, power, np.float64)
+        else:
+            from optimkit.backends.engines.cuda.sums import pieces
+
+            found, owners = pieces(self.adapter, self.arrays, self.sizes, self.dtype, power)
+        return _by_owner(found, owners, len(self.arrays))
+
+    def scale(self, factor: float) -> None:
+        """Multiply each array by a number."""
+        with np.errstate(all="ignore"):
+            number = np.dtype("float64" if self.dtype == "float64" else "float32").type(factor)
+        if self.device == "cpu":
+            starts, counts, _ = self._cut()
+            reductions.scale(starts, counts, number, self.dtype)
+        else:
+            from optimkit.backends.engines.cuda.sums import scale
+
+            scale(self.adapter, self.arrays, self.sizes, self.dtype, number)
+        self.adapter.touched(self.arrays)
+
+    def _cut(self) -> tuple[Any, Any, Any]:
+        addresses = self.adapter.addresses(self.arrays)
+        return reductions.cut(addresses, self.sizes, ITEMSIZE[self.dtype])
+
+
+def sweeps(items: Sequence[tuple[int, Any, Adapter, Layout]]) -> list[Sweep]:
+    """Sort arrays (place, array, adapter, layout) into passes; left out is what has none."""
+    found: dict[Any, Sweep] = {}
+    for place, array, adapter, (dtype, device, size, dense) in items:
+        if dense and size:
+            key = adapter, dtype, device
+            sweep = found.get(key)
+            if sweep is None:
+                sweep = found[key] = Sweep(*key, [], [], [])
+            sweep.places.append(place)
+            sweep.arrays.append(array)
+            sweep.sizes.append(size)
+    return [sweep for sweep in found.values() if _can_run(sweep.dtype, sweep.device)]
+
+
+def _can_run(dtype: str, device: str) -> bool:
+    """Whether there is a compiled loop, on the engine that is asked for."""
+    if device == "cpu":
+        usual, able = "numba", dtype in FULL and reductions.compiled(dtype, "float64") is not None
+    else:
+        usual, able = "cuda", device.startswith("cuda") and dtype in ITEMSIZE
+    return able and engines.forced_engine() in (None, usual) and engines.works(usual)
+
+
+def _by_owner(sums: np.ndarray[Any, Any], owners: np.ndarray[Any, Any], count: int) -> list[float]:
+    """The total of each owner's sums."""
+    if len(sums) == count and (owners == np.arange(count)).all():
+        return list(sums.tolist())
+    bounds = np.searchsorted(owners, np.arange(count + 1)).tolist()
+    with np.errstate(all="ignore"):
+        return [float(total(np, sums[i:j])) for i, j in pairwise(bounds)]
+
+
+__all__ = ["Sweep", "sweeps"]
