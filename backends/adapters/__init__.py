@@ -6,9 +6,16 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from optimkit.backends.adapters.base import Adapter, Addresses, Geometry, Layout, address_key
+from optimkit.backends.adapters.base import (
+    Adapter,
+    Addresses,
+    Geometry,
+    Layout,
+    address_key,
+    reach,
+)
 
-__all__ = ["Adapter", "Addresses", "Geometry", "Layout", "adapter_of", "address_key"]
+__all__ = ["Adapter", "Addresses", "Geometry", "Layout", "adapter_of", "address_key", "reach"]
 
 LIBRARIES = ("numpy", "cupy", "torch")
 

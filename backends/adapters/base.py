@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import array_api_compat
@@ -36,22 +36,15 @@ class Geometry(NamedTuple):
     """The address of the first element, shape, strides and size of an element in bytes."""
 
     start: int
-    shape: Sequence[int]
-    strides: Sequence[int]
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
     itemsize: int
 
     @property
     def extent(self) -> tuple[int, int]:
         """The first address and the address after the last; (0, 0) without elements."""
-        low = high = self.start
-        for length, stride in zip(self.shape, self.strides, strict=True):
-            if length == 0:
-                return 0, 0
-            if stride < 0:
-                low += (length - 1) * stride
-            else:
-                high += (length - 1) * stride
-        return low, high + self.itemsize
+        low, high = reach(self.shape, self.strides, self.itemsize)
+        return (self.start + low, self.start + high) if low < high else (0, 0)
 
 
 class Watch:
@@ -230,7 +223,20 @@ class Adapter(ABC):
         """Tell the library that these arrays have new content."""
 
 
-def is_dense(shape: Sequence[int], strides: Sequence[int], itemsize: int) -> bool:
+# Many arrays have the same shape and strides: what follows from these is worked out once.
+
+
+@lru_cache
+def reach(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int) -> tuple[int, int]:
+    """Where an array begins and ends, counted from its first element; (0, 0) without elements."""
+    if 0 in shape:
+        return 0, 0
+    ways = [(n - 1) * stride for n, stride in zip(shape, strides, strict=True)]
+    return sum(x for x in ways if x < 0), sum(x for x in ways if x > 0) + itemsize
+
+
+@lru_cache
+def is_dense(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int) -> bool:
     """Whether the elements fill one stretch of memory without gaps, in any order of the axes."""
     if 0 in shape:
         return True
@@ -243,7 +249,8 @@ def is_dense(shape: Sequence[int], strides: Sequence[int], itemsize: int) -> boo
     return True
 
 
-def overlaps_itself(shape: Sequence[int], strides: Sequence[int]) -> bool:
+@lru_cache
+def overlaps_itself(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
     """Whether two indices reach the same element (an expanded array)."""
     if 0 in shape:
         return False

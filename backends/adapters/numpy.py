@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from functools import cache
+from functools import cache, lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -38,26 +39,33 @@ def _element(dtype: np.dtype[Any]) -> tuple[str, int, bool]:
     return real.name, dtype.itemsize // real.itemsize, dtype.isnative
 
 
+@lru_cache
+def _layout(dtype: Any, shape: Any, strides: Any, aligned: bool) -> Layout:
+    name, parts, native = _element(dtype)
+    dense = native and aligned and is_dense(shape, strides, dtype.itemsize)
+    return Layout(name, "cpu", prod(shape) * parts, dense)
+
+
 class _ArrayWatch(Watch):
     def __init__(self, adapter: Adapter, arrays: list[Any], exact: bool) -> None:
-        super().__init__(adapter, arrays)
-        self._closed = self._look(arrays)
+        self._adapter, self._look = adapter, _open if exact else adapter.signatures
+        self._seen = self._look(arrays)
         self._headers = ArrayHeaders(arrays, exact) if KNOWN and len(arrays) > FEW else None
 
     def addresses(self, arrays: list[Any]) -> Addresses | None:
         found = self._headers.addresses(arrays) if self._headers is not None else None
         # They may be alike all the same: a dtype that was unpickled is another object.
-        return super().addresses(arrays) if found is None else found
+        if found is None and self._look(arrays) == self._seen:
+            return self._adapter.places(arrays)
+        return found
 
     def still(self, arrays: list[Any]) -> bool:
         # NumPy does not move the memory of an array in use, but it may be closed to writing.
-        if self._headers is not None and self._headers.addresses(arrays) is not None:
-            return True
-        return self._look(arrays) == self._closed
+        return self.addresses(arrays) is not None
 
-    @staticmethod
-    def _look(arrays: list[Any]) -> list[Any]:
-        return [(x.flags.writeable, x.dtype, x.shape, x.strides) for x in arrays]
+
+def _open(arrays: Sequence[Any]) -> Any:
+    return [(x.flags.writeable, x.dtype, x.shape, x.strides) for x in arrays]
 
 
 class NumPyAdapter(Adapter):
@@ -84,10 +92,7 @@ class NumPyAdapter(Adapter):
         return _ArrayWatch(self, arrays, exact)
 
     def layout(self, x: Any) -> Layout:
-        name, parts, native = _element(x.dtype)
-        flags = x.flags
-        dense = flags.c_contiguous or is_dense(x.shape, x.strides, x.itemsize)
-        return Layout(name, "cpu", x.size * parts, dense and native and flags.aligned)
+        return _layout(x.dtype, x.shape, x.strides, x.flags.aligned)
 
     def addresses(self, arrays: Sequence[Any]) -> list[int]:
         return addresses_of(arrays)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from contextlib import AbstractContextManager
-from functools import cache
+from functools import cache, lru_cache
+from math import prod
 from operator import attrgetter
 from types import ModuleType
 from typing import Any
@@ -46,6 +47,13 @@ def _module(name: str) -> ModuleType | None:
         return import_module(name)
     except ImportError:
         return None
+
+
+@lru_cache
+def _layout_of(dtype: Any, device: Any, shape: Any, strides: Any, lazy: bool) -> Layout:
+    name = str(REAL.get(dtype, dtype)).removeprefix("torch.")
+    size = prod(shape) * (2 if dtype.is_complex else 1)
+    return Layout(name, str(device), size, not lazy and is_dense(shape, strides, 1))
 
 
 class _TensorWatch(Watch):
@@ -103,11 +111,7 @@ class TorchAdapter(Adapter):
         return _TensorWatch(self, arrays, exact)
 
     def layout(self, x: Any) -> Layout:
-        dtype = REAL.get(x.dtype, x.dtype)
-        plain = not (x.is_neg() or x.is_conj())
-        dense = plain and is_dense(x.shape, x.stride(), 1)
-        parts = 2 if x.is_complex() else 1
-        return Layout(str(dtype).removeprefix("torch."), str(x.device), x.numel() * parts, dense)
+        return _layout_of(x.dtype, x.device, x.shape, x.stride(), x.is_neg() or x.is_conj())
 
     def plain(self, arrays: Sequence[Any]) -> list[Layout] | None:
         dtypes = set(map(_dtype, arrays))
@@ -126,11 +130,11 @@ class TorchAdapter(Adapter):
 
     def geometry(self, x: Any) -> Geometry:
         itemsize = x.element_size()
-        strides = [itemsize * stride for stride in x.stride()]
+        strides = tuple([itemsize * stride for stride in x.stride()])
         return Geometry(x.data_ptr(), x.shape, strides, itemsize)
 
     def share_memory(self, x: Any, y: Any) -> bool:
-        if x.device.type == "cpu" and y.device.type == "cpu":
+        if x.is_cpu and y.is_cpu:
             return np.shares_memory(self.view(x), self.view(y))
         return bool(x.device == y.device)
 
@@ -145,7 +149,7 @@ class TorchAdapter(Adapter):
 
     def view(self, x: Any) -> Any:
         x = self.native(x)
-        if x.device.type == "cpu":
+        if x.is_cpu:
             if x.dtype in NUMPY_DTYPES:
                 return x.numpy()
             ml_dtypes = _module("ml_dtypes")
@@ -156,7 +160,7 @@ class TorchAdapter(Adapter):
     def wrap(self, view: Any, like: Any = None) -> Any:
         if isinstance(view, Tensor):
             x = view
-        elif view.dtype.name == "bfloat16":
+        elif view.dtype.kind == "V":  # bfloat16, whose name NumPy would take longer to work out
             x = torch.from_numpy(view.view(np.uint16)).view(torch.bfloat16)
         else:
             x = torch.from_numpy(view)
@@ -170,7 +174,6 @@ class TorchAdapter(Adapter):
             if hasattr(value, "get"):  # CuPy
                 value = value.get()
             value = torch.from_numpy(np.array(value, order="K"))
-        like = like.detach()
         copy = torch.empty_like(like) if value.shape == like.shape else like.new_empty(value.shape)
         return copy.copy_(value.detach().to_dense())
 
@@ -239,7 +242,7 @@ class TorchAdapter(Adapter):
 
 def _has_memory(x: Tensor) -> bool:
     """Whether the elements of `x` are where it says; not so for meta, fake and wrapper tensors."""
-    if x.device.type == "meta" or type(x).__torch_dispatch__ is not Tensor.__torch_dispatch__:
+    if x.is_meta or type(x).__torch_dispatch__ is not Tensor.__torch_dispatch__:
         return False
     return x.numel() == 0 or x.data_ptr() != 0
 
