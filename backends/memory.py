@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import pairwise
 from math import gcd
 from typing import Any
 
 import numpy as np
 
-from optimkit.backends.adapters import Adapter, Addresses, Geometry, adapter_of
+from optimkit.backends.adapters import Adapter, Addresses, Geometry, adapter_of, reach
 
 ITEMSIZE = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}  # of what kernels run over
 
@@ -47,7 +49,7 @@ class Memory:
 
 
 class _Region:
-    """Arrays whose extents form one stretch; where there are several, a map of its bytes."""
+    """Arrays whose extents form one stretch, and a map of its bytes once it is needed."""
 
     def __init__(self, extent: tuple[int, int], members: list[tuple[int, Geometry]]) -> None:
         self.extent, self.members = extent, members
@@ -71,16 +73,22 @@ class _Region:
         cells[...] = True
         return True
 
-    def add(self, number: int, place: Geometry) -> bool:
-        """Take an array in; False if it has memory in common with another."""
-        (low, high), (start, end) = self.extent, place.extent
+    def add(self, other: _Region) -> bool:
+        """Take the arrays of another in; False if two have memory in common."""
+        (low, high), (start, end) = self.extent, other.extent
         self.extent = low, high = min(low, start), max(high, end)
-        self.members.append((number, place))
-        if len(self.members) == 1:
-            return True
-        within = self._origin <= low and high <= self._origin + self._reach
-        if within and _grain(self._grain, self._origin, place) == self._grain:
-            return self.mark(place)
+        self.members += other.members
+        if self._origin <= low and high <= self._origin + self._reach:
+            grain = self._grain
+            for _, place in other.members:
+                grain = _grain(grain, self._origin, place)
+            if grain == self._grain:
+                return all(self.mark(place) for _, place in other.members)
+        return self.draw()
+
+    def draw(self) -> bool:
+        """Draw the map; False if two arrays have memory in common."""
+        low, high = self.extent
         self._reach = 3 * (high - low)  # room to grow, so that it is not drawn again for each array
         self._origin = low - (high - low)
         self._grain = 0
@@ -89,10 +97,30 @@ class _Region:
         self._taken = np.zeros(self._reach // self._grain + 1, np.bool_)
         return all(self.mark(each) for _, each in self.members)
 
+    def side_by_side(self) -> bool:
+        """Whether the arrays are columns of one table, as far as that is seen without a map."""
+        places = [place for _, place in self.members]
+        rows = [_rows(*place[1:]) for place in places]
+        pitch = rows[0][0]
+        if pitch == 0 or any(other != pitch for other, _ in rows):
+            return False
+        lanes = sorted((x.extent[0] % pitch, n) for x, (_, n) in zip(places, rows, strict=True))
+        lanes.append((lanes[0][0] + pitch, 0))
+        return all(x + width <= other for (x, width), (other, _) in pairwise(lanes))
+
 
 def _grain(grain: int, origin: int, place: Geometry) -> int:
     """The largest piece of memory of which array and `grain` are multiples."""
     return gcd(grain, place.start - origin, place.itemsize, *place.strides)
+
+
+@lru_cache
+def _rows(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int) -> tuple[int, int]:
+    """How far it is from a row of an array to the next, and how much of that a row takes."""
+    ways = [(abs(stride), n) for n, stride in zip(shape, strides, strict=True) if n > 1]
+    pitch, count = max(ways, default=(0, 1))
+    low, high = reach(shape, strides, itemsize)
+    return pitch, high - low - (count - 1) * pitch
 
 
 class Territory:
@@ -106,38 +134,44 @@ class Territory:
         self._starts: list[int] = []
         self._regions: list[_Region] = []
 
-    def claim(self, array: Any) -> list[int]:
-        """Add the next parameter.
+    def claim(self, arrays: Sequence[Any]) -> list[int]:
+        """Add the next parameters.
 
         Returns
         -------
         list of int
-            If it has memory in common with one before, the numbers of those it may be; what is
-            claimed is then no longer of use.
+            If two may now have memory in common, the numbers of those that may.
         """
-        place = adapter_of(array).geometry(array)
-        start, end = extent = place.extent
-        number = len(self.extents)
-        self.extents.append(extent)
-        if start == end:
-            return []
+        places = [adapter_of(x).geometry(x) for x in arrays]
+        extents = [place.extent for place in places]
+        members = sorted(zip(extents, enumerate(places, len(self.extents)), strict=True))
+        self.extents += extents
+        regions: list[_Region] = []
+        for (start, end), member in members:
+            if start == end:
+                continue
+            if regions and start < regions[-1].extent[1]:
+                regions[-1].extent = regions[-1].extent[0], max(end, regions[-1].extent[1])
+                regions[-1].members.append(member)
+            else:
+                regions.append(_Region((start, end), [member]))
+        return [number for region in regions for number in self._settle(region)]
+
+    def _settle(self, new: _Region) -> list[int]:
+        """Put a region among the others; return its numbers if it is not well there."""
+        start, end = new.extent
         first = last = bisect_right(self._starts, start)
         if first and self._regions[first - 1].extent[1] > start:
             first -= 1
         while last < len(self._starts) and self._starts[last] < end:
             last += 1
-        met = self._regions[first:last]
-        if len(met) == 1:
-            region = met[0]
-        else:
-            members = [member for each in met for member in each.members]
-            start = min(start, *(each.extent[0] for each in met)) if met else start
-            end = max(end, *(each.extent[1] for each in met)) if met else end
-            region = _Region((start, end), members)
-        alone = region.add(number, place)
+        region, *others = *self._regions[first:last], new
+        alone = len(new.members) == 1 or new.side_by_side() or new.draw()
+        for other in others:
+            alone &= region.add(other)
         self._regions[first:last] = [region]
         self._starts[first:last] = [region.extent[0]]
-        return [] if alone else [other for other, _ in region.members[:-1]]
+        return [] if alone else [number for number, _ in region.members]
 
 
 def share_memory(x: Any, y: Any) -> bool:

@@ -79,8 +79,16 @@ class Claims:
         self._params: list[Any] = []
         self._numbers: dict[int, int] = {}
         self._territory = Territory()
-        for param in params:
-            self.add(param)
+        for i, param in enumerate(params):
+            for j in self._add([param]):
+                other = self._params[j]
+                if other is param and i != j:
+                    raise ValueError(
+                        f"parameters {j} and {i} are one; none may appear more than once, "
+                        "or in more than one group"
+                    )
+                if i != j and share_memory(array_of(other), array_of(param)):
+                    raise ValueError(f"parameters {j} and {i} share memory; pass a copy")
 
     @property
     def extents(self) -> list[tuple[int, int]]:
@@ -88,27 +96,20 @@ class Claims:
         return self._territory.extents
 
     def with_more(self, params: list[Any], before: Callable[[], list[Any]]) -> Claims:
-        """Take these parameters in, too; `before` says which others there are at present."""
-        try:
-            for param in params:
-                self.add(param)
-        except ValueError:  # a parameter may have been exchanged, or have moved, since it came
-            return Claims([*before(), *params])
-        return self
+        """Take these parameters in, too; `before` says which others there are at present.
 
-    def add(self, param: Any) -> None:
-        """Add a parameter; ValueError if it is one that is there, or shares memory with it."""
-        i = len(self._params)
-        first = self._numbers.setdefault(id(param), i)
-        if first != i:
-            raise ValueError(
-                f"parameters {first} and {i} are one; none may appear more than once, "
-                "or in more than one group"
-            )
-        self._params.append(param)
-        for j in self._territory.claim(array_of(param)):
-            if share_memory(array_of(self._params[j]), array_of(param)):
-                raise ValueError(f"parameters {j} and {i} share memory; pass a copy")
+        Where two seem to be one, all are looked at again, one by one, to find out which: one may
+        have been exchanged, or have moved, since it came.
+        """
+        return Claims([*before(), *params]) if self._add(params) else self
+
+    def _add(self, params: list[Any]) -> list[int]:
+        """Add parameters; return the numbers of those that may be one, or have memory in common."""
+        numbers = range(len(self._params), len(self._params) + len(params))
+        known = [self._numbers.setdefault(id(x), i) for x, i in zip(params, numbers, strict=True)]
+        self._params += params
+        repeated = [j for j, i in zip(known, numbers, strict=True) if i != j]
+        return repeated or self._territory.claim(list(map(array_of, params)))
 
 
 def _number(name: str, value: Any) -> Any:

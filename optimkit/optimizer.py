@@ -128,9 +128,9 @@ class Optimizer(Rule, Hooked):
         if self._claims is None:
             self._claims = Claims(self._params())
         count = len(self._claims.extents)
-        for i, param in enumerate(params):
-            array = array_of(param)
-            with naming(f"{name}: parameter {names[i] if names else count + i}"):
+        with naming(lambda: f"{name}: parameter {names[i] if names else count + i}"):
+            for i in range(len(params)):
+                array = array_of(params[i])
                 adapter = adapter_of(array)
                 self.check_param(array, hyper)
                 adapter.check_parameter(array)

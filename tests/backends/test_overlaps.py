@@ -66,3 +66,37 @@ def test_parameters_that_have_moved_are_still_told_from_gradients(engine: str, k
     x.data, y.data = table
     opt.step(grads=[table[1], table[0]])
     assert table.tolist() == [[-2.0], [2.0]]
+
+
+def views(rng: np.random.Generator) -> list[Any]:
+    """Pieces of a few tables: mostly columns side by side, some of them reversed or with steps."""
+    tables = [np.zeros((int(rng.integers(1, 5)), 24), np.float32) for _ in range(2)]
+    found = []
+    for _ in range(rng.integers(2, 7)):
+        table = tables[rng.integers(2)]
+        start, width = int(rng.integers(20)), int(rng.integers(1, 5))
+        step = [(1, 1), (-1, 1), (1, -1), (1, 2), (2, 1)][rng.integers(5)]
+        view = table[:: step[0], start : start + width][:, :: step[1]]
+        found.append(view[:, 0] if rng.integers(2) else view)
+    return found
+
+
+@pytest.mark.parametrize("kind", ["numpy", "torch"])
+@pytest.mark.parametrize("grouped", [True, False], ids=["groups", "one group"])
+def test_parameters_that_share_memory_are_found_among_many(kind: str, grouped: bool) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        arrays = views(rng)
+        sharing = [
+            i for i, x in enumerate(arrays) if any(np.shares_memory(x, y) for y in arrays[:i])
+        ]
+        if kind == "torch":
+            arrays = [torch.from_numpy(x) for x in arrays if min(x.strides) > 0]
+            if len(arrays) < 2 or sharing:
+                continue
+        params = [{"params": [x]} for x in arrays] if grouped else arrays
+        if sharing:
+            with pytest.raises(ValueError, match=rf"and {sharing[0]} share memory"):
+                ok.SGD(params)
+        else:
+            ok.SGD(params)
