@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from optimkit.backends.adapters import Adapter, Addresses, Layout, adapter_of, address_key
+from optimkit.backends.adapters import Adapter, Addresses, Layout, address_key
 from optimkit.backends.adapters.headers import FEW, identities
 from optimkit.backends.memory import ITEMSIZE, Memory, is_array, lie_alike
 from optimkit.backends.program import RESERVED
@@ -47,6 +47,7 @@ class Member(NamedTuple):
 
     place: int
     group: int
+    adapter: Adapter
     array: Any
     grad: Any
     state: dict[str, Any]
@@ -87,8 +88,9 @@ class Bucket:
 
     origins: Sequence[Any] = ()
 
-    def __init__(self, adapter: Adapter, layout: Layout, members: list[Member]) -> None:
-        self.adapter = adapter
+    def __init__(self, members: list[Member], layouts: list[Layout]) -> None:
+        self.adapter = adapter = members[0].adapter
+        layout = layouts[0]
         self.indices = [member.place for member in members]
         self.groups = [member.group for member in members]
         self.arrays = arrays = [member.array for member in members]
@@ -102,15 +104,18 @@ class Bucket:
         self._columns = {name: [state[name] for state in states] for name in self.names}
         self._getters = list(map(itemgetter, self._numbers))
         self._entries, self._counted = {len(first)}, "step" in first
-        self.sizes = [adapter.layout(x).size for x in arrays]
+        self.sizes = [each.size for each in layouts]
         self.device = layout.device
         self._homes = arrays if layout.dense else self._without_gaps(layout)
         self.dtypes = layout.dtype, layout.dtype, *map(self._dtype, self._columns.values())
-        self.fusable = (layout.dense or self._homes is not arrays) and all(
-            lie_alike(adapter, x, other)
-            for column in self._columns.values()
-            for x, other in zip(self._homes, column, strict=True)
-        )
+        apart = self._homes is not arrays
+        gapless = layout.dense or apart
+        columns = [*self._columns.values(), grads]
+        found = lie_alike(adapter, self._homes, *columns) if gapless else [[True] * len(grads)]
+        *alike, aligned = found
+        self.fusable = gapless and all(map(all, alike))
+        self._misaligned = [(self.fusable or apart) and not x for x in aligned]
+        self._are_misaligned = True in self._misaligned
         self._note_what_lasts(grads)
         self.cache: dict[Any, Any] = {}
         self.units: list[Unit] = []
@@ -146,12 +151,6 @@ class Bucket:
         extents = np.array([adapter.extent(grad) for grad in grads], np.int64).T
         reach = np.where(extents[1] > 0, extents - starts, 0)
         self._reach = tuple(reach.tolist() if len(grads) <= FEW else reach)
-        gapless = self.fusable or self._homes is not self.arrays
-        self._misaligned = [
-            gapless and not lie_alike(adapter, x, grad)
-            for x, grad in zip(self._homes, grads, strict=True)
-        ]
-        self._are_misaligned = True in self._misaligned
         self._nowhere = starts.count(0)
 
     def extents(self) -> np.ndarray[Any, Any]:
@@ -298,13 +297,14 @@ class Bucket:
     def divided(self, parts: list[list[int]]) -> list[Bucket]:
         """Return a bucket for each list of units."""
         assert self.rows is not None
-        layout = self.adapter.layout(self.arrays[0])
-        columns = self.indices, self.groups, self.arrays, self.grads, self.states
-        members = [Member(*values) for values in zip(*columns, strict=True)]
+        layouts = list(map(self.adapter.layout, self.arrays))
+        adapters = [self.adapter] * len(layouts)
+        columns = self.indices, self.groups, adapters, self.arrays, self.grads, self.states
+        members = list(map(Member, *columns))
         pieces = []
         for part in parts:
             chosen = np.flatnonzero(np.isin(self.rows, part)).tolist()
-            piece = Bucket(self.adapter, layout, [members[i] for i in chosen])
+            piece = Bucket([members[i] for i in chosen], [layouts[i] for i in chosen])
             piece.begin([self.grads[i] for i in chosen], self._memory)
             if self.origins:
                 piece.origins = [self.origins[i] for i in chosen]
@@ -333,16 +333,17 @@ def buckets(
     kind : callable
         What it says of their groups is the same within a bucket.
     """
-    sorts: dict[Any, list[Member]] = {}
+    sorts: dict[Any, tuple[list[Member], list[Layout]]] = {}
     for member in members:
-        adapter = adapter_of(member.array)
-        layout = adapter.layout(member.array)
-        entries = tuple((name, getattr(x, "dtype", None)) for name, x in member.state.items())
-        key = adapter, layout._replace(size=0), entries, kind(member.group)
-        sorts.setdefault(key, []).append(member)
-    made = [Bucket(key[0], key[1], chosen) for key, chosen in sorts.items()]
+        layout = member.adapter.layout(member.array)
+        dtypes = [getattr(x, "dtype", None) for x in member.state.values()]
+        sort = member.adapter, layout.dtype, layout.device, layout.dense, kind(member.group)
+        alike = sorts.setdefault((*sort, *member.state, *dtypes), ([], []))
+        alike[0].append(member)
+        alike[1].append(layout)
+    made = [Bucket(*alike) for alike in sorts.values()]
     others = np.array(extents, np.int64).reshape(-1, 2)
     memory = Memory([others, *(bucket.extents() for bucket in made)])
-    for bucket, chosen in zip(made, sorts.values(), strict=True):
+    for bucket, (chosen, _) in zip(made, sorts.values(), strict=True):
         bucket.begin([member.grad for member in chosen], memory)
     return made

@@ -185,16 +185,27 @@ def is_array(value: Any) -> bool:
     return hasattr(value, "__array_namespace__") or hasattr(value, "shape")
 
 
-def lie_alike(adapter: Adapter, x: Any, other: Any) -> bool:
-    """Whether the elements of two arrays come in the same order in memory, without gaps."""
-    if adapter.signature(x) == adapter.signature(other):
-        return True
-    (shape, _, device), (other_shape, _, other_device) = map(adapter.describe, (x, other))
-    if shape != other_shape or device != other_device:
-        return False
-    return 0 in shape or (
+def lie_alike(adapter: Adapter, arrays: list[Any], *columns: list[Any]) -> list[list[bool]]:
+    """For each array of the columns, whether its elements come in the same order in memory.
+
+    The same as those of the array beside it, which has no gaps.
+    """
+    seen = adapter.signatures(arrays)
+    return [
+        [True] * len(arrays)
+        if adapter.signatures(column) == seen
+        else [_lie_alike(adapter, x, other) for x, other in zip(arrays, column, strict=True)]
+        for column in columns
+    ]
+
+
+def _lie_alike(adapter: Adapter, x: Any, other: Any) -> bool:
+    if 0 not in x.shape and not (
         adapter.layout(other).dense and _order(adapter, x) == _order(adapter, other)
-    )
+    ):
+        return False
+    (shape, _, device), (other_shape, _, other_device) = map(adapter.describe, (x, other))
+    return shape == other_shape and device == other_device
 
 
 def _order(adapter: Adapter, x: Any) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from optimkit.backends.adapters import Adapter
+from optimkit.backends.adapters import Adapter, adapter_of
 from optimkit.backends.bucket import Bucket, Member, buckets
 from optimkit.backends.memory import is_array
 from optimkit.backends.sparse import Entries, check_places
@@ -101,6 +101,7 @@ def row_buckets(rows: Sequence[Rows]) -> list[Bucket]:
         Member(
             i,
             x.group,
+            adapter_of(x.taken["param"]),
             x.taken["param"],
             x.grad,
             x.state | {name: part for name, part in x.taken.items() if name != "param"},

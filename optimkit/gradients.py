@@ -75,6 +75,7 @@ def _by_name(groups: Sequence[Group], grads: Mapping[str, Any]) -> list[Any]:
 def part(
     rule: type[Rule],
     groups: Sequence[Group],
+    params: Sequence[Any],
     grads: list[Any],
     state: State,
     options: Options,
@@ -84,20 +85,18 @@ def part(
     The first are `grads` itself where none is sparse.
     """
     whole, rows = grads, []
-    places = ((g, param) for g, group in enumerate(groups) for param in group["params"])
-    for i, ((group, param), grad) in enumerate(zip(places, grads, strict=True)):
-        if grad is None:
-            continue
-        array = array_of(param)
-        adapter = adapter_of(array)
-        with naming(rule.__name__, lambda i=i: labels(groups)[i]):  # type: ignore[misc]
-            entries = adapter.entries(grad)
+    arrays = list(map(array_of, params))
+    adapters = list(map(adapter_of, arrays))
+    owners = [g for g, group in enumerate(groups) for _ in group["params"]]
+    with naming(rule.__name__, lambda: labels(groups)[i]):
+        for i, (adapter, array, grad) in enumerate(zip(adapters, arrays, grads, strict=True)):
+            entries = None if grad is None else adapter.entries(grad)
             if entries is None:
-                if rule.needs_sparse:
+                if rule.needs_sparse and grad is not None:
                     check_gradient(adapter, array, grad)
                     raise RuntimeError("its gradient is dense, please consider Adam instead")
                 continue
-            hyper = options.of(group)
+            hyper = options.of(owners[i])
             wanted = rule.sparse_gradients(hyper)
             adapter.check_parameter(array)
             check_entries(adapter, array, entries)
@@ -107,8 +106,8 @@ def part(
                 whole[i] = spread(adapter, array, entries)
             else:
                 whole[i] = None
-                known = state.get(param) or rule.initial_state(adapter, array, hyper)
-                rows.append(Rows(param, group, adapter, array, known, entries))
+                known = state.get(params[i]) or rule.initial_state(adapter, array, hyper)
+                rows.append(Rows(params[i], owners[i], adapter, array, known, entries))
     return whole, rows
 
 
@@ -129,19 +128,22 @@ def checked(
     """
     members, strangers = [], []
     owners = [g for g, group in enumerate(groups) for _ in group["params"]]
-    for i, (param, grad, owner) in enumerate(zip(params, grads, owners, strict=True)):
-        if grad is None:
-            continue
-        array, hyper, known = array_of(param), options.of(owner), state.get(param)
-        adapter = adapter_of(array)
-        with naming(rule.__name__, lambda i=i: labels(groups)[i]):  # type: ignore[misc]
+    with naming(rule.__name__, lambda: labels(groups)[i]):
+        for i, (param, grad, owner) in enumerate(zip(params, grads, owners, strict=True)):
+            if grad is None:
+                continue
+            array, known = array_of(param), state.get(param) or {}
+            adapter = adapter_of(array)
             adapter.check_parameter(array)
             grad = check_gradient(adapter, array, grad)
-            rule.check_state(adapter, array, known or {}, hyper)
-        own = known or rule.initial_state(adapter, array, hyper)
+            if known:
+                rule.check_state(adapter, array, known, options.of(owner))
+            members.append(Member(i, owner, adapter, array, grad, known))
+    for i, (place, owner, adapter, array, grad, known) in enumerate(members):
         if not known:
-            strangers.append((param, own))
-        members.append(Member(i, owner, array, grad, own))
+            known = rule.initial_state(adapter, array, options.of(owner))
+            members[i] = Member(place, owner, adapter, array, grad, known)
+            strangers.append((params[place], known))
     return members, strangers
 
 

@@ -218,7 +218,7 @@ class Optimizer(Rule, Hooked):
             options = self._options.renew(self.param_groups, self.check_changed)
             if not stepper.again(params, grads, state.version, options):
                 rule = type(self)
-                whole, rows = part(rule, self.param_groups, grads, state, options)
+                whole, rows = part(rule, self.param_groups, params, grads, state, options)
                 if whole is grads or not stepper.again(params, whole, state.version, options):
                     self._lay_out(params, whole, options)
             touched = row_buckets(rows) if rows else ()

@@ -122,11 +122,10 @@ class Rule:
                 f"{cls.__name__}: state may not be called {sorted(taken)}: "
                 "the rule gets what is called that beside its state"
             )
-        count = {"step": 0} if cls.counts_steps else {}
-        return count | {
-            name: adapter.wrap(value, array) if is_array(value) else value
-            for name, value in fresh.items()
-        }
+        state = {"step": 0} if cls.counts_steps else {}
+        for name, value in fresh.items():
+            state[name] = adapter.wrap(value, array) if is_array(value) else value
+        return state
 
     @classmethod
     def check_state(cls, adapter: Adapter, array: Any, state: dict[str, Any], hyper: Any) -> None:

@@ -262,7 +262,7 @@ class Averager:
         for indices, _, stepper in self._columns:
             params, grads = self._pick(indices, averages, current)
             members = [
-                Member(i, 0, average, now, self._counter)
+                Member(i, 0, adapter_of(average), average, now, self._counter)
                 for i, (average, now) in enumerate(zip(params, grads, strict=True))
             ]
             stepper.lay_out(params, grads, 0, options, buckets(members, extents))
