@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from optimkit.backends.adapters import Adapter, Addresses, Geometry, adapter_of, reach
+from optimkit.backends.adapters import Adapter, Addresses, Geometry, adapter_of
+from optimkit.backends.adapters.base import reach
 
 ITEMSIZE = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}  # of what kernels run over
 

@@ -6,16 +6,9 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from optimkit.backends.adapters.base import (
-    Adapter,
-    Addresses,
-    Geometry,
-    Layout,
-    address_key,
-    reach,
-)
+from optimkit.backends.adapters.base import Adapter, Addresses, Geometry, Layout, address_key
 
-__all__ = ["Adapter", "Addresses", "Geometry", "Layout", "adapter_of", "address_key", "reach"]
+__all__ = ["Adapter", "Addresses", "Geometry", "Layout", "adapter_of", "address_key"]
 
 LIBRARIES = ("numpy", "cupy", "torch")
 
