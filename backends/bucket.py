@@ -87,6 +87,7 @@ class Bucket:
     """
 
     origins: Sequence[Any] = ()
+    numbers: Any = None  # where a device counts the steps: what knows their number
 
     def __init__(self, members: list[Member], layouts: list[Layout]) -> None:
         self.adapter = adapter = members[0].adapter
@@ -130,8 +131,13 @@ class Bucket:
         adapter = self.adapter
         with adapter.running_on(self.arrays[0]):
             views = list(map(adapter.view, self.arrays))
-            plain = all(isinstance(x, np.ndarray) and x.dtype.isnative for x in views)
-            if layout.dtype not in ITEMSIZE or not (plain or layout.device.startswith("cuda")):
+            if layout.device.startswith("cuda"):
+                able = layout.dtype in ITEMSIZE
+            else:
+                able = layout.dtype in ("float32", "float64") and all(
+                    isinstance(x, np.ndarray) and x.dtype.isnative for x in views
+                )
+            if not able:
                 return self.arrays
             copies = list(map(adapter.empty_like, self.arrays))
             copied = map(adapter.view, copies)

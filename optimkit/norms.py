@@ -180,12 +180,11 @@ def _reduced(grads: list[Gradient], order: float) -> np.ndarray[Any, Any]:
                 x = xp.astype(xp.reshape(memory, (-1,)), xp.float64)
                 value = xp.astype(_value(xp, _terms(xp, x, order, pairs), order), xp.float64)
             elsewhere.setdefault((grad.adapter, grad.layout.device), {})[i] = value
-    for (adapter, _), values in elsewhere.items():
-        some = grads[next(iter(values))].array
-        with adapter.running_on(some):
-            xp = adapter.namespace(next(iter(values.values())))
-            together = adapter.fetch(xp.stack(list(values.values())))
-        found.update(zip(values, together.tolist(), strict=True))
+    for (adapter, _), there in elsewhere.items():
+        with adapter.running_on(grads[next(iter(there))].array):
+            xp = adapter.namespace(next(iter(there.values())))
+            together = adapter.fetch(xp.stack(list(there.values())))
+        found.update(zip(there, together.tolist(), strict=True))
     parts = in_parallel(_stretch, jobs, [stop - start for _, start, stop, *_ in jobs])
     for i, part in zip(places, parts, strict=True):
         found[i] = [*found.get(i, ()), *part]

@@ -215,6 +215,7 @@ class Optimizer(Rule, Hooked):
         stepper, state = self._stepper, self.state
         rows: list[Rows] = []
         try:
+            stepper.recount()
             options = self._options.renew(self.param_groups, self.check_changed)
             if not stepper.again(params, grads, state.version, options):
                 rule = type(self)
@@ -251,6 +252,20 @@ class Optimizer(Rule, Hooked):
                 self.state[param] = own
         self._stepper.registered(self.state.version, [pair for pair in strangers if not pair[1]])
 
+    def refresh(self) -> None:
+        """Bring changed options to a step that was captured in a CUDA graph.
+
+        A replay runs kernels and no Python: it goes on with the options that were there when it was
+        captured, or at the latest call of this. Numbers such as ``lr`` can change so; what decides
+        which operations there are, such as ``amsgrad``, and ``betas``, are part of the graph.
+
+        Raises
+        ------
+        RuntimeError
+            If an option that is part of the graph has changed.
+        """
+        self._stepper.refresh(self._options.renew(self.param_groups, self.check_changed))
+
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters that keep one.
 
@@ -279,6 +294,7 @@ class Optimizer(Rule, Hooked):
         """
         for hook in self._hooks["state_dict_pre"]:
             hook(self)
+        self._stepper.recount()
         result = checkpoint.save(self.param_groups, self.state, type(self))
         for hook in self._hooks["state_dict_post"]:
             changed = hook(self, result)
@@ -330,6 +346,7 @@ class Optimizer(Rule, Hooked):
         return checkpoint.load_param(type(self), array, saved, hyper, label)
 
     def __getstate__(self) -> dict[str, Any]:
+        self._stepper.recount()
         keys = ("defaults", "state", "param_groups")
         own = {k: v for k, v in vars(self).items() if not k.startswith("_") and k != "step_count"}
         return {key: own[key] for key in keys} | own

@@ -52,10 +52,14 @@ class Stepper:
 
     def __init__(self, counts: bool) -> None:
         self._counts = counts
+        self._replayed: list[Bucket] = []  # with a step in a CUDA graph
+        self._graphs: list[Any] = []  # what graphs need, for as long as there may be any
         self.forget()
 
     def forget(self) -> None:
         """Keep nothing of the steps so far."""
+        self._graphs += self._replayed
+        self._replayed = []
         self._plan: Plan | None = None  # that of the latest step
         self._plans: dict[Any, Plan] = {}  # by the gradients that are missing
         self.version = -1  # of the states that the plans have
@@ -152,15 +156,41 @@ class Stepper:
         for bucket, write in writes:
             if not bucket.origins:
                 self._commit(bucket, write())
+                if bucket.numbers is not None and bucket.numbers.captured:
+                    self._note_graph(bucket)
         for bucket, entries in taken:
             for i, rows in enumerate(bucket.origins):
                 count = {"step": bucket.unit(i).step} if self._counts else {}
                 rows.put_back(count | (entries[i] if entries else {}))
 
+    def _note_graph(self, bucket: Bucket) -> None:
+        if bucket not in self._replayed:
+            self._replayed.append(bucket)
+
+    def recount(self) -> None:
+        """Bring the counts of steps up to date that were taken by replaying a CUDA graph."""
+        for bucket in self._replayed:
+            if not bucket.numbers.is_capturing():
+                taken = bucket.numbers.count()
+                for state in bucket.states:
+                    state["step"] = taken
+
+    def refresh(self, options: Options) -> None:
+        """Bring options to where a captured step reads them."""
+        for bucket in self._replayed:
+            found = [options.of(group) for group in set(bucket.groups)]
+            if any(hyper is not found[0] for hyper in found):
+                raise RuntimeError(
+                    "groups that were captured as one have other options: capture anew"
+                )
+            bucket.numbers.bring(found[0])
+
     def _commit(self, bucket: Bucket, entries: Sequence[dict[str, Any]] | None) -> None:
         """Note in the states what is new in them."""
         adapter = bucket.adapter
-        if self._counts and bucket.rows is None:
+        if bucket.numbers is not None and bucket.numbers.captured:
+            pass  # the device counts
+        elif self._counts and bucket.rows is None:
             step = bucket.units[0].step
             for state in bucket.states:
                 state["step"] = step

@@ -33,6 +33,8 @@ static void run_block(void (*kernel)(const Arguments, double *), unsigned, void 
     kernel(*static_cast<const Arguments *>(arguments[0]), *static_cast<double **>(arguments[1]));
 }
 
+extern "C" unsigned long long size_of_arguments() { return sizeof(Arguments); }
+
 // What a driver does with a kernel and the addresses of its arguments.
 extern "C" void launch_on_host(unsigned blocks, unsigned threads, void **arguments)
 {

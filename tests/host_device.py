@@ -64,6 +64,7 @@ class HostDriver(seam.Driver):
         self.launches: list[Launched] = []
         self.loads = 0
         self.capturing = False
+        self.graph: list[Any] = []
 
     def capability(self, device: int) -> int:
         return 90
@@ -74,22 +75,40 @@ class HostDriver(seam.Driver):
     def load(self, device: int, image: bytes, name: str) -> Any:
         self.loads += 1
         try:
-            run = ctypes.CDLL(image.decode()).launch_on_host
+            library = ctypes.CDLL(image.decode())
+            run, size = library.launch_on_host, library.size_of_arguments()
         except (OSError, UnicodeDecodeError) as error:
             raise RuntimeError(f"CUDA: {error}") from None
         run.argtypes = ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p
-        return device, run
+        return device, run, size
 
     def launch(
         self, device: int, kernel: Any, blocks: int, threads: int, stream: int, arguments: int
     ) -> None:
         assert kernel[0] == device, "a kernel is loaded on one device"
         assert blocks > 0
-        self.launches.append(Launched(device, blocks, threads, stream))
-        kernel[1](blocks, threads, arguments)
+        _, run, size = kernel
+        if self.capturing:  # the argument is copied
+            first, *others = (ctypes.c_uint64 * 2).from_address(arguments)
+            copy = ctypes.create_string_buffer(ctypes.string_at(first, size), size)
+            pointers = (ctypes.c_uint64 * 2)(ctypes.addressof(copy), *others)
+            self.graph.append((run, blocks, threads, pointers, copy))
+        else:
+            self.launches.append(Launched(device, blocks, threads, stream))
+            run(blocks, threads, arguments)
 
-    def is_capturing(self, stream: int) -> bool:
-        return self.capturing
+    @contextmanager
+    def capture(self) -> Iterator[None]:
+        """Record what is launched, in place of running it."""
+        self.capturing, self.graph = True, []
+        try:
+            yield
+        finally:
+            self.capturing = False
+
+    def replay(self) -> None:
+        for run, blocks, threads, pointers, _ in self.graph:
+            run(blocks, threads, ctypes.addressof(pointers))
 
     def compiler_version(self) -> tuple[int, int]:
         return 13, zlib.crc32(repr(self._flags).encode())
@@ -142,7 +161,9 @@ def host_device(flags: tuple[str, ...] = EXACT, version: int = 13_000) -> Iterat
     driver, monkeypatch = HostDriver(flags, version), pytest.MonkeyPatch()
 
     def converted(self: Any, value: Any, like: Any) -> Any:
-        value, like_it = (on_host(x) if hasattr(x, "data") else x for x in (value, like))
+        value, like_it = (
+            on_host(x) if type(x).__module__.startswith("cupy") else x for x in (value, like)
+        )
         copy = np.empty_like(like_it, shape=value.shape)
         copy[...] = value
         return on_device(copy, like.data.device_id)
@@ -162,6 +183,9 @@ def host_device(flags: tuple[str, ...] = EXACT, version: int = 13_000) -> Iterat
             "numbers",
             lambda self, count, like: on_device(np.empty(count), like.data.device_id),
         ),
+        (cupys, "is_capturing", lambda self, device: driver.capturing),
+        (tensors, "is_capturing", lambda self, device: driver.capturing),
+        (cupys, "fill", lambda self, x, place, number: on_host(x).__setitem__(place, number)),
         (cupys, "fetch", lambda self, x: on_host(x).copy()),
         (cupys, "write", lambda self, x, view, value: np.copyto(on_host(view), on_host(value))),
         (cupys, "running_on", lambda self, x: nullcontext()),

@@ -207,6 +207,14 @@ class Adapter(ABC):
         """The stream of a device on which this library queues work now."""
         raise NotImplementedError
 
+    def is_capturing(self, device: int) -> bool:
+        """Whether what is queued on a device now is recorded, as a graph, and not run."""
+        return False
+
+    def fill(self, x: Any, place: int, number: float) -> None:
+        """Queue that the entry of `numbers` at a place becomes this number."""
+        raise NotImplementedError
+
     def numbers(self, count: int, like: Any) -> Any:
         """Return room for so many float64 numbers, on the device of `like`."""
         raise NotImplementedError

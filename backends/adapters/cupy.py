@@ -118,13 +118,21 @@ class CuPyAdapter(Adapter):
         pointer: int = cp.cuda.get_current_stream(device).ptr
         return pointer
 
+    def is_capturing(self, device: int) -> bool:
+        return bool(cp.cuda.get_current_stream(device).is_capturing())
+
+    def fill(self, x: Any, place: int, number: float) -> None:
+        with x.device:
+            x[place : place + 1].fill(number)
+
     def numbers(self, count: int, like: Any) -> Any:
         with like.device:
             return cp.empty(count, np.float64)
 
     def fetch(self, x: Any) -> np.ndarray[Any, Any]:
         with x.device:
-            return cp.asnumpy(x)
+            found: np.ndarray[Any, Any] = cp.asnumpy(x)
+        return found
 
     def empty_like(self, x: Any) -> Any:
         with x.device:

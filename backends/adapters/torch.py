@@ -230,6 +230,12 @@ class TorchAdapter(Adapter):
     def stream(self, device: int) -> int:
         return int(torch.cuda.current_stream(device).cuda_stream)
 
+    def is_capturing(self, device: int) -> bool:
+        return torch.cuda.is_current_stream_capturing()
+
+    def fill(self, x: Any, place: int, number: float) -> None:
+        x[place].fill_(number)
+
     def numbers(self, count: int, like: Any) -> Any:
         return torch.empty(count, dtype=torch.float64, device=like.device)
 

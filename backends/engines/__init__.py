@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from optimkit.backends.engines.base import Divided
 from optimkit.backends.engines.choice import (
     NAMES,
-    Divided,
     available_engines,
     choose,
     forced_engine,

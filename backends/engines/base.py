@@ -22,6 +22,14 @@ Write = Callable[[], Sequence[dict[str, Any]] | None]
 Job = Callable[[], Write]
 
 
+class Divided(Exception):
+    """Parts of a bucket have to be stepped apart: lists of units."""
+
+    def __init__(self, parts: list[list[int]]) -> None:
+        super().__init__(parts)
+        self.parts = parts
+
+
 class Engine(ABC):
     """Runs traced rules. `eager`, which needs no trace, is a function of its own."""
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from optimkit.backends.bucket import Bucket
 from optimkit.backends.engines import eager
-from optimkit.backends.engines.base import Engine, Job
+from optimkit.backends.engines.base import Divided, Engine, Job
 from optimkit.backends.kept_trace import KeptTrace
 from optimkit.backends.program import Traced
 from optimkit.backends.trace import NotTraceable
@@ -22,14 +22,6 @@ FUSED = ("cuda", "numba", "blocked")  # each a module of this folder
 NAMES = (*FUSED, eager.NAME)
 
 _override: ContextVar[str | None] = ContextVar("optimkit_engine", default=None)
-
-
-class Divided(Exception):
-    """The units of a bucket do not have one program: lists of units that have."""
-
-    def __init__(self, parts: list[list[int]]) -> None:
-        super().__init__(parts)
-        self.parts = parts
 
 
 @cache
@@ -164,6 +156,11 @@ def choose(bucket: Bucket, update: Callable[..., Any], native: bool = False) -> 
             if engine is not None:
                 return bucket.at_home(engine.job(bucket, traces))
             objections += reasons
+    if bucket.device.startswith("cuda") and bucket.adapter.is_capturing(0):
+        raise RuntimeError(
+            f"this step cannot be captured in a CUDA graph, as it runs on the {eager.NAME} engine: "
+            + "; ".join(objections)
+        )
     if fused is True:
         raise RuntimeError(f"fused=True, but no fused engine can run this: {'; '.join(objections)}")
     return eager.job(bucket, update, native)

@@ -12,6 +12,7 @@ from conftest import assert_same_bits
 from libraries import LIBRARIES, ON_DEVICE, Library
 
 import optimkit as ok
+from optimkit.clip import clip_grad_norm_, get_total_norm
 
 pytestmark = pytest.mark.gpu
 
@@ -187,6 +188,91 @@ def test_a_steady_step_of_tensors_neither_waits_nor_allocates() -> None:
         for value in state.values()
         if hasattr(value, "is_cuda")
     )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_captured_step_of_tensors(dtype: str) -> None:
+    torch = _torch()
+    start = np.linspace(-1, 1, 5_000).astype(dtype)
+    x = torch.tensor(start, device="cuda", requires_grad=True)
+    x.grad = torch.zeros_like(x)
+    ours = ok.AdamW([x], lr=0.1, capturable=True)
+    reference = start.copy()
+    host = ok.AdamW([reference], lr=0.1)
+    (row,) = zip(*rows_like([start], 14), strict=True)
+
+    def advance(step: Callable[[], None], grads: Any) -> None:
+        for grad in grads:
+            x.grad.copy_(torch.tensor(grad))
+            step()
+            host.step(grads=[grad])
+
+    advance(ours.step, row[:3])
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        ours.step()
+    advance(graph.replay, row[3:9])
+    for opt in (ours, host):
+        opt.param_groups[0]["lr"] = 0.01
+    ours.refresh()
+    advance(graph.replay, row[9:12])
+    assert ours.state_dict()["state"][0]["step"] == 12
+    advance(ours.step, row[12:])
+    assert_same_bits(x.detach().cpu().numpy(), reference)
+
+
+def test_a_captured_step_of_arrays() -> None:
+    cp = _cupy()
+    start = np.linspace(-1, 1, 5_000, dtype="float32")
+    x, grad = cp.asarray(start), cp.zeros(5_000, "float32")
+    ours = ok.RMSprop([x], lr=0.1, capturable=True)
+    reference = start.copy()
+    host = ok.RMSprop([reference], lr=0.1)
+    (row,) = zip(*rows_like([start], 9), strict=True)
+    stream = cp.cuda.Stream(non_blocking=True)
+    with stream:
+        for new in row[:2]:
+            grad.set(new)
+            ours.step(grads=[grad])
+        stream.begin_capture()
+        ours.step(grads=[grad])
+        graph = stream.end_capture()
+        for new in row[2:]:
+            grad.set(new)
+            graph.launch(stream)
+        stream.synchronize()
+    for new in row:
+        host.step(grads=[new])
+    assert_same_bits(cp.asnumpy(x), reference)
+
+
+def test_what_is_not_capturable_is_refused() -> None:
+    torch = _torch()
+    x = torch.ones(5, device="cuda", requires_grad=True)
+    x.grad = torch.ones_like(x)
+    opt = ok.AdamW([x], lr=0.1)
+    opt.step()
+    before = x.detach().clone()
+    graph = torch.cuda.graph(torch.cuda.CUDAGraph())
+    with pytest.raises(RuntimeError, match="capturable=True"), graph:
+        opt.step()
+    assert torch.equal(x.detach(), before)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, np.inf])
+def test_norms_and_clipping(library: Library, order: float) -> None:
+    rng = np.random.default_rng(0)
+    sizes = (1, 5, 1_000, 16_384, 70_001)
+    plain = [rng.standard_normal(n).astype("float32") for n in sizes]
+    grads = list(map(library.array, plain))
+    expected = get_total_norm(plain, order)
+    assert float(get_total_norm(grads, order)) == pytest.approx(
+        expected, rel=1e-7
+    )  # torch's float32
+    clip_grad_norm_(grads, 1.0)
+    clip_grad_norm_(plain, 1.0)
+    for x, y in zip(grads, plain, strict=True):
+        assert_same_bits(library.to_numpy(x), y)
 
 
 def test_cpu_gradients_are_refused(library: Library) -> None:

@@ -13,7 +13,15 @@ import pytest
 import optimkit as ok
 from optimkit.backends.engines.cuda import driver as seam
 from optimkit.backends.engines.cuda import images
-from optimkit.backends.engines.cuda.text import LARGE, OPTIONS, SMALL, kernel_of
+from optimkit.backends.engines.cuda.text import (
+    LARGE,
+    OF_EACH,
+    ON_DEVICE,
+    OPTIONS,
+    SHARED,
+    SMALL,
+    kernel_of,
+)
 from optimkit.backends.memory import ITEMSIZE
 from optimkit.backends.program import Program
 from optimkit.backends.trace import NotTraceable, trace
@@ -155,15 +163,15 @@ def test_either_binding_compiles(kind: str) -> None:
 
 
 @pytest.mark.parametrize("limit", [SMALL, LARGE])
-@pytest.mark.parametrize("each", [False, True])
+@pytest.mark.parametrize("where", [SHARED, OF_EACH, ON_DEVICE])
 @pytest.mark.parametrize("name", ["Adam: defaults", "Rprop: defaults"])
 def test_arguments_are_as_many_as_fit(
-    name: str, each: bool, limit: int, compiler: seam.Driver
+    name: str, where: str, limit: int, compiler: seam.Driver
 ) -> None:
     """The text itself asserts that the device lays its argument out in as many bytes."""
     program, slots = PROGRAMS[name]
     for dtype in ("float32", "float64"):
-        kernel = kernel_of(program, (dtype,) * len(program.columns), slots, each, limit)
+        kernel = kernel_of(program, (dtype,) * len(program.columns), slots, where, limit)
         room = limit - kernel.arguments.itemsize
         assert 0 <= room < kernel.arguments["tensors"].base.itemsize + 16
         compiler.compile(kernel.text, (*OPTIONS, "--gpu-architecture=sm_90"))

@@ -227,5 +227,5 @@ def test_parameters_that_are_none() -> None:
         ok.Parameter([1.0])
     with pytest.raises(TypeError, match="invalid fused: 'yes'"):
         ok.SGD([np.ones(2)], fused="yes")  # type: ignore[arg-type]
-    with pytest.raises(RuntimeError, match="no engine 'cuda' here"), ok.use_engine("cuda"):
+    with pytest.raises(RuntimeError, match="'cuda' is not available here"), ok.use_engine("cuda"):
         pass

@@ -12,7 +12,7 @@ from typing import Any
 
 import optimkit as ok
 from optimkit.validation.bench.costs import costs
-from optimkit.validation.bench.device import OPTIMIZERS as SUBJECTS_ON_DEVICE
+from optimkit.validation.bench.device import SUBJECTS as SUBJECTS_ON_DEVICE
 from optimkit.validation.bench.device import WORKLOADS as ON_DEVICE
 from optimkit.validation.bench.measure import (
     OPTIMIZERS,

@@ -39,6 +39,7 @@ WORKLOADS = {
     "1 x 100M": [100_000_000],
 }
 OPTIMIZERS: dict[str, dict[str, Any]] = {"AdamW": {}, "SGD": {"lr": 1e-3, "momentum": 0.9}}
+SUBJECTS = (*OPTIMIZERS, "clipping")
 WARM = 12  # steps before the first that counts: by then traces are kept
 STREAMS = {"AdamW": 7, "SGD": 5}  # values read and written of each element
 TURN = 0.02  # seconds of steps that a candidate runs before the next has its turn
@@ -68,6 +69,8 @@ def _candidates(name: str, options: dict[str, Any], sizes: list[int]) -> dict[st
     steps: dict[str, Step] = {}
     adapted = getattr(ok, name)(_tensors(sizes), **options)
     steps["cuda, tensors"] = adapted.step
+    if name == "AdamW":
+        steps |= _captured(name, options, sizes)
     for peer, flags in {
         "fused": {"fused": True},
         "foreach": {"foreach": True},
@@ -95,6 +98,52 @@ def _candidates(name: str, options: dict[str, Any], sizes: list[int]) -> dict[st
     if find_spec("optax") is not None:
         steps |= _optax(name, options, sizes)
     return steps
+
+
+def _clipping(sizes: list[int]) -> dict[str, Step]:
+    """Ways to clip gradients by their norm, which they never reach."""
+    import torch
+    from torch.nn.utils import clip_grad_norm_
+
+    params = _tensors(sizes)
+    steps: dict[str, Step] = {
+        "cuda, tensors": lambda: ok.clip_grad_norm_(params, 1e-3),
+        "torch foreach": lambda: clip_grad_norm_(params, 1e-3, foreach=True),
+        "torch for-loop": lambda: clip_grad_norm_(params, 1e-3, foreach=False),
+    }
+    if find_spec("cupy") is not None:
+        import cupy
+
+        arrays = [cupy.from_dlpack(x) for x in _on_device(sizes, 1e-2)]
+        steps["cuda, CuPy"] = lambda: ok.clip_grad_norm_(arrays, 1e-3)
+    torch.cuda.synchronize()
+    return steps
+
+
+def _captured(name: str, options: dict[str, Any], sizes: list[int]) -> dict[str, Step]:
+    """A step as a CUDA graph: ours, and torch's fused kernel."""
+    import torch
+
+    ours = getattr(ok, name)(_tensors(sizes), **options, capturable=True)
+    peer = getattr(torch.optim, name)(_tensors(sizes), **options, capturable=True, fused=True)
+    steps: dict[str, Step] = {}
+    for title, optimizer in {"cuda, graph": ours, "torch fused, graph": peer}.items():
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                optimizer.step()
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            optimizer.step()
+        held = optimizer, graph
+        steps[title] = partial(_replay, *held)
+    return steps
+
+
+def _replay(optimizer: Any, graph: Any) -> None:
+    graph.replay()
 
 
 def _optax(name: str, options: dict[str, Any], sizes: list[int]) -> dict[str, Step]:
@@ -144,10 +193,13 @@ def tables(name: str, rounds: int, workloads: list[str]) -> tuple[Timings, Timin
     import torch
 
     place = f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
-    whole = Timings(name, "torch fused", where=place)
-    host = Timings(f"{name}, host", "torch fused", where=place)
+    reference = "torch foreach" if name == "clipping" else "torch fused"
+    whole = Timings(name, reference, where=place)
+    host = Timings(f"{name}, host", reference, where=place)
     for workload in workloads:
-        steps = _candidates(name, OPTIMIZERS[name], WORKLOADS[workload])
+        sizes = WORKLOADS[workload]
+        clipping = name == "clipping"
+        steps = _clipping(sizes) if clipping else _candidates(name, OPTIMIZERS[name], sizes)
         repeats = {}
         for candidate, step in steps.items():
             for _ in range(WARM):
@@ -206,6 +258,15 @@ def copy_seconds(elements: int, rounds: int) -> float:
 def figures(whole: Timings, host: Timings, rounds: int) -> list[Bound]:
     """What the tables must show."""
     bounds = []
+    if whole.optimizer == "clipping":
+        return [
+            Bound(
+                f"clipping, {workload}: {candidate} / torch", whole.ratio(workload, candidate), 1.0
+            )
+            for workload, times in whole.times.items()
+            for candidate in times
+            if candidate.startswith("cuda")
+        ]
     for workload, times in whole.times.items():
         what = f"{whole.optimizer}, {workload}: "
         for candidate in ("cuda, tensors", "cuda, CuPy"):

@@ -48,10 +48,6 @@ class Driver(ABC):
         """Queue a kernel on a stream; `arguments` is where the addresses of its arguments are."""
 
     @abstractmethod
-    def is_capturing(self, stream: int) -> bool:
-        """Whether the stream records a graph, in place of running what is queued."""
-
-    @abstractmethod
     def open_compiler(self) -> None:
         """Import what compiles, which needs no device."""
 
@@ -137,9 +133,6 @@ class BindingsDriver(Driver):
         if answer[0]:
             self._done(answer)
 
-    def is_capturing(self, stream: int) -> bool:
-        return bool(self._done(self._driver.cuStreamIsCapturing(stream)))
-
     def open_compiler(self) -> None:
         from cuda.bindings import nvrtc
 
@@ -204,9 +197,6 @@ class CuPyDriver(Driver):
     ) -> None:
         with self._cupy.cuda.Device(device):
             self._driver.launchKernel(kernel, blocks, 1, 1, threads, 1, 1, 0, stream, arguments, 0)
-
-    def is_capturing(self, stream: int) -> bool:
-        return bool(self._runtime.streamIsCapturing(stream))
 
     def open_compiler(self) -> None:
         from cupy.cuda import nvrtc

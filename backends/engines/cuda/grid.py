@@ -71,6 +71,11 @@ class Grid:
             else:
                 part.tensors["slots"] = slots[rows[part.places]]
 
+    def number_from(self, address: int) -> None:
+        """Say where in the device's memory the numbers are."""
+        for part in self.parts:
+            part.argument["slots"] = address
+
     def run(self, stream: int) -> None:
         launch = driver().launch
         for part in self.parts:

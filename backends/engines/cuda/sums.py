@@ -15,6 +15,7 @@ from optimkit.backends.engines.cuda.grid import Grid
 from optimkit.backends.engines.cuda.images import driver
 from optimkit.backends.engines.cuda.text import (
     LARGE,
+    SHARED,
     SMALL,
     STRETCH,
     THREADS,
@@ -65,7 +66,7 @@ optimkit(const __grid_constant__ Arguments a, double *result)
 @cache
 def kernel_of_sums(dtype: str, power: int, limit: int) -> Kernel:
     """Write the kernel that sums ``abs(x)**power`` over each chunk of each tensor, in float64."""
-    arguments = arguments_type(1, "float64", 0, False, limit)
+    arguments = arguments_type(1, "float64", 0, SHARED, limit)
     text = TEMPLATE.format(
         table=table(arguments, [f"const {TYPES[dtype]} *x;"]),
         stretch=STRETCH,
@@ -103,7 +104,7 @@ def scale(
     adapter: Adapter, arrays: Sequence[Any], sizes: Sequence[int], dtype: str, factor: Any
 ) -> None:
     """Multiply arrays by a number of the dtype they are computed in."""
-    grid = grid_of(PRODUCT, (dtype,), 1, False, adapter.layout(arrays[0]).device, sizes)
+    grid = grid_of(PRODUCT, (dtype,), 1, SHARED, adapter.layout(arrays[0]).device, sizes)
     grid.place("x", adapter.addresses(arrays))
     grid.number(np.array([[factor]]), None)
     grid.run(adapter.stream(grid.device))

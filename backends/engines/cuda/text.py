@@ -15,6 +15,7 @@ from optimkit.backends.program import Program
 
 SMALL, LARGE = 4_096, 32_764  # bytes of arguments: everywhere; from CUDA 12.1 on
 THREADS = 256  # of a block
+SHARED, OF_EACH, ON_DEVICE = "shared", "of each", "on the device"  # the numbers of a step
 OPTIONS = ("--std=c++17", "--fmad=false", "--ftz=false", "--prec-div=true", "--prec-sqrt=true")
 
 TYPES = {"float64": "double", "float32": "float", "float16": "float16", "bfloat16": "bfloat16"}
@@ -162,7 +163,8 @@ static __device__ __forceinline__ void element({parameters})
 extern "C" __global__ void __launch_bounds__({threads})
 optimkit(const __grid_constant__ Arguments a)
 {{
-{stretch}{pointers}
+{stretch}{slots}
+{pointers}
     unsigned done = 0;
     if ((({addresses}) & 15) == 0) {{
         done = count / {lanes} * {lanes};
@@ -205,7 +207,11 @@ class Kernel(NamedTuple):
 
 @cache
 def kernel_of(
-    program: Program, dtypes: tuple[str, ...], slots: int, each: bool = False, limit: int = SMALL
+    program: Program,
+    dtypes: tuple[str, ...],
+    slots: int,
+    where: str = SHARED,
+    limit: int = SMALL,
 ) -> Kernel:
     """Write the kernel for `program`.
 
@@ -216,8 +222,9 @@ def kernel_of(
         What the program's columns are stored as.
     slots : int
         Numbers of a step.
-    each : bool
-        Whether each tensor has numbers of its own.
+    where : str
+        Where they are: the same in the argument for all tensors, of each tensor, or in the memory
+        of the device.
     limit : int
         Bytes of arguments.
     """
@@ -229,14 +236,17 @@ def kernel_of(
     sizes = [ITEMSIZE[dtypes[row]] for row in rows]
     lanes = 16 // min(sizes, default=16)
     columns = tuple(program.columns[row] for row in rows)
+    each = where == OF_EACH
     numbers = f"    {TYPES[real]} slots[{slots}];" if slots else ""
-    arguments = arguments_type(len(names), real, slots, each, limit)
+    if where == ON_DEVICE:
+        numbers = f"    const {TYPES[real]} *slots;"
+    arguments = arguments_type(len(names), real, slots, where, limit)
 
     def lines(statements: Iterable[str], indent: int) -> str:
         return "\n".join(" " * indent + statement for statement in statements)
 
     def call(array: str, place: str) -> str:
-        given = [f"{'t' if each else 'a'}.slots[{k}]" for k in used_slots]
+        given = [f"s{k}" for k in used_slots]
         return f"element({', '.join([*given, *(array.format(name) for name in names), place])});"
 
     parameters = [f"const real s{k}" for k in used_slots]
@@ -254,6 +264,9 @@ def kernel_of(
         threads=THREADS,
         parameters=", ".join([*parameters, "const unsigned i"]),
         body=lines(body, 4),
+        slots=lines(
+            [f"const real s{k} = {'t' if each else 'a'}.slots[{k}];" for k in used_slots], 4
+        ),
         pointers=lines([f"{types[name]} *{name}_ = t.{name} + start;" for name in names], 4),
         addresses=" | ".join(f"(unsigned long long){name}_" for name in names) or "0",
         loads=lines([_lanes(name, stored[name], name in read) for name in names], 12),
@@ -289,9 +302,12 @@ def _lanes(name: str, kind: str, read: bool) -> str:
     return f"Lanes<{kind}> {name}__{loaded};"
 
 
-def arguments_type(columns: int, real: str, slots: int, each: bool, limit: int) -> np.dtype[Any]:
+def arguments_type(columns: int, real: str, slots: int, where: str, limit: int) -> np.dtype[Any]:
     """The argument of a kernel, for as many tensors as its bytes allow."""
+    each = where == OF_EACH
     numbers: list[Any] = [("slots", real, (slots,))] if slots else []
+    if where == ON_DEVICE:
+        numbers = [("slots", "u8")]
     tensor = np.dtype(
         [("size", "u8"), ("columns", "u8", (columns,)), *(numbers if each else ())], align=True
     )
@@ -315,7 +331,10 @@ def arguments_type(columns: int, real: str, slots: int, each: bool, limit: int) 
 
 __all__ = [
     "LARGE",
+    "OF_EACH",
+    "ON_DEVICE",
     "OPTIONS",
+    "SHARED",
     "SMALL",
     "STRETCH",
     "THREADS",
