@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +12,8 @@ from optimkit.backends.adapters import Adapter, Layout
 from optimkit.backends.engines.base import FULL
 from optimkit.backends.memory import ITEMSIZE
 from optimkit.backends.reductions import total
+
+FEW = 64  # pieces of an array that are put together with those of others
 
 
 class Sweep(NamedTuple):
@@ -90,9 +91,18 @@ def _by_owner(sums: np.ndarray[Any, Any], owners: np.ndarray[Any, Any], count: i
     """The total of each owner's sums."""
     if len(sums) == count and (owners == np.arange(count)).all():
         return list(sums.tolist())
-    bounds = np.searchsorted(owners, np.arange(count + 1)).tolist()
+    bounds = np.searchsorted(owners, np.arange(count + 1))
+    most = min(int(np.diff(bounds).max()), FEW)
+    # Of few pieces side by side: a zero more is none, in the order in which they are added up.
+    table = np.zeros((count, most))
+    places = np.arange(len(sums)) - bounds[owners]
+    few = places < most
+    table[owners[few], places[few]] = sums[few]
     with np.errstate(all="ignore"):
-        return [float(total(np, sums[i:j])) for i, j in pairwise(bounds)]
+        found: list[float] = total(np, table).tolist()
+        for owner in np.flatnonzero(np.diff(bounds) > most).tolist():
+            found[owner] = float(total(np, sums[bounds[owner] : bounds[owner + 1]]))
+    return found
 
 
 __all__ = ["Sweep", "sweeps"]

@@ -169,7 +169,7 @@ def host_device(flags: tuple[str, ...] = EXACT, version: int = 13_000) -> Iterat
         return on_device(copy, like.data.device_id)
 
     cupys, tensors = cupy.CuPyAdapter, torch.TorchAdapter
-    layout = tensors.layout
+    layout, plain = tensors.layout, tensors.plain
     replaced: list[tuple[Any, str, Any]] = [
         (images, "found", lambda: (driver, "")),
         (cupys, "namespace", lambda self, view: _Namespace()),
@@ -192,7 +192,11 @@ def host_device(flags: tuple[str, ...] = EXACT, version: int = 13_000) -> Iterat
         (cupys, "convert", converted),
         (cupys, "stream", lambda self, device: 1_000 + device),
         (tensors, "layout", lambda self, x: _moved(layout(self, x))),
-        (tensors, "plain", lambda self, arrays: None),
+        (
+            tensors,
+            "plain",
+            lambda self, arrays: (f := plain(self, arrays)) and list(map(_moved, f)),
+        ),
         (tensors, "stream", lambda self, device: 2_000 + device),
     ]
     for owner, name, value in replaced:

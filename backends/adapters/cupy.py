@@ -20,7 +20,9 @@ from optimkit.backends.adapters.base import (
 )
 from optimkit.backends.sparse import Entries, RowSparse, coalesce, entries_of_rows
 
-_dtype, _shape, _contiguous, _memory = map(attrgetter, ("dtype", "shape", "_c_contiguous", "data"))
+_dtype, _shape, _size, _contiguous, _memory = map(
+    attrgetter, ("dtype", "shape", "size", "_c_contiguous", "data")
+)
 _device_id, _pointer = map(attrgetter, ("device_id", "ptr"))
 
 
@@ -71,6 +73,18 @@ class CuPyAdapter(Adapter):
         dense = is_dense(x.shape, x.strides, x.itemsize)
         size = x.size * (x.itemsize // real.itemsize)
         return Layout(real.name, f"cuda:{x.device.id}", size, dense)
+
+    def plain(self, arrays: Sequence[Any]) -> list[Layout] | None:
+        kinds, dtypes = set(map(type, arrays)), set(map(_dtype, arrays))
+        devices = set(map(_device_id, map(_memory, arrays)))
+        if kinds != {cp.ndarray} or len(dtypes) > 1 or len(devices) > 1:
+            return None
+        name = dtypes.pop().name
+        if name not in ("float32", "float64") or not all(map(_contiguous, arrays)):
+            return None
+        sizes, device = list(map(_size, arrays)), f"cuda:{devices.pop()}"
+        layouts = {size: Layout(name, device, size, True) for size in set(sizes)}
+        return [layouts[size] for size in sizes]
 
     def addresses(self, arrays: Sequence[Any]) -> list[int]:
         return list(map(_pointer, map(_memory, arrays)))

@@ -33,8 +33,8 @@ REAL = {torch.complex64: torch.float32, torch.complex128: torch.float64}
 
 PLAIN = {torch.float32: "float32", torch.float64: "float64"}
 
-_dtype, _device, _is_cpu, _shape, _layout = map(
-    attrgetter, ("dtype", "device", "is_cpu", "shape", "layout")
+_dtype, _device, _is_cpu, _is_cuda, _shape, _layout = map(
+    attrgetter, ("dtype", "device", "is_cpu", "is_cuda", "shape", "layout")
 )
 
 
@@ -117,12 +117,18 @@ class TorchAdapter(Adapter):
         dtypes = set(map(_dtype, arrays))
         if set(map(type, arrays)) != {Tensor} or len(dtypes) > 1 or not dtypes <= PLAIN.keys():
             return None
-        if not all(map(_is_cpu, arrays)) or set(map(_layout, arrays)) != {torch.strided}:
+        if all(map(_is_cpu, arrays)):
+            device = "cpu"
+        elif all(map(_is_cuda, arrays)) and len(devices := set(map(_device, arrays))) == 1:
+            device = str(devices.pop())
+        else:
+            return None
+        if set(map(_layout, arrays)) != {torch.strided}:
             return None
         if any(map(Tensor.is_neg, arrays)) or not all(map(Tensor.is_contiguous, arrays)):
             return None
         sizes, name = list(map(Tensor.numel, arrays)), PLAIN[dtypes.pop()]
-        layouts = {size: Layout(name, "cpu", size, True) for size in set(sizes)}
+        layouts = {size: Layout(name, device, size, True) for size in set(sizes)}
         return [layouts[size] for size in sizes]
 
     def addresses(self, arrays: Sequence[Any]) -> list[int]:
