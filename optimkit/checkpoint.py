@@ -51,7 +51,6 @@ def load(
     state: State,
     legacy: Mapping[str, Any],
     load_param: LoadParam,
-    joint: bool = False,
 ) -> None:
     """Continue from what was saved: groups and state are changed in place, once all is known.
 
@@ -64,8 +63,6 @@ def load(
         Options for a checkpoint that is older than they are.
     load_param : callable
         ``(array, saved, hyper, label) -> state`` of one parameter.
-    joint : bool
-        Whether the state is of all parameters together, whose order must then be as it was.
     """
     saved_groups = saved["param_groups"]
     if len(saved_groups) != len(groups):
@@ -83,13 +80,6 @@ def load(
                 f"optimizer's group: group {i} has {len(old['params'])} parameters there and "
                 f"{len(group['params'])} here"
             )
-        ordered = _by_name(old, group.get("param_names", ()))
-        if joint and ordered["params"] != old["params"]:
-            raise ValueError(
-                "the loaded state is of all parameters together, in the order "
-                f"{', '.join(old['param_names'])}, not {', '.join(group['param_names'])}"
-            )
-        old = ordered
         own = {k: group[k] for k in ("param_names",) if k in group}
         new = {**legacy, **own, **deepcopy(dict(old)), "params": group["params"]}
         new_groups.append({"params": new.pop("params")} | new)
@@ -102,14 +92,6 @@ def load(
         group.clear()
         group.update(new)
     state.replace(new_state)
-
-
-def _by_name(saved: Mapping[str, Any], names: Sequence[str]) -> Mapping[str, Any]:
-    """Return a saved group with its parameters in the order of `names`, if it has these names."""
-    numbers = dict(zip(saved.get("param_names") or (), saved["params"], strict=False))
-    if len(numbers) != len(saved["params"]) or numbers.keys() != set(names):
-        return saved  # as in torch, names that have changed do not matter
-    return {**saved, "params": [numbers[name] for name in names], "param_names": list(names)}
 
 
 def load_param(

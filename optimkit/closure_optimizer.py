@@ -29,7 +29,6 @@ class ClosureOptimizer(Optimizer):
     """
 
     counts_steps = False
-    joint = True
     tensor_scalars = False
 
     @staticmethod

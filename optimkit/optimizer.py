@@ -305,8 +305,7 @@ class Optimizer(Rule, Hooked):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Continue from a state dict of optimkit or torch.
 
-        Arrays are copied to the kind, dtype and device of their parameter. Where a group has the
-        names that were saved, state goes by name; otherwise by position. Options that an older
+        Arrays are copied to the kind, dtype and device of their parameter. Options that an older
         checkpoint lacks get the default of the constructor.
 
         Parameters
@@ -326,8 +325,7 @@ class Optimizer(Rule, Hooked):
             changed = hook(self, saved)
             if changed is not None:
                 saved = changed
-        groups, state, legacy = self.param_groups, self.state, self._legacy()
-        checkpoint.load(saved, groups, state, legacy, self._load_param, self.joint)
+        checkpoint.load(saved, self.param_groups, self.state, self._legacy(), self._load_param)
         self._stepper.forget()
         for hook in self._hooks["load_state_dict_post"]:
             hook(self)

@@ -22,7 +22,6 @@ class Rule:
     counts_steps: ClassVar[bool] = True  # whether the state has a "step"
     needs_sparse: ClassVar[bool] = False  # whether dense gradients are refused
     native: ClassVar[bool] = False  # whether eager steps are given torch tensors as they are
-    joint: ClassVar[bool] = False  # whether the state is of all parameters together
     tensor_scalars: ClassVar[bool] = True  # whether torch keeps numbers of the state as tensors
 
     defaults: dict[str, Any]

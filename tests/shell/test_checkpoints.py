@@ -206,37 +206,6 @@ def test_names_in_checkpoints(lib: Any) -> None:
     assert bare.param_groups[0]["param_names"] == ["w"]
 
 
-@pytest.mark.parametrize("names", ["ab", "ba", "cd", "bc"])
-def test_state_goes_by_name_where_the_names_are_those_that_were_saved(names: str) -> None:
-    first, second = array(0.0, 0.0), array(0.0, 0.0)
-    opt = ok.SGD({"a": array(0.0, 0.0), "b": array(0.0, 0.0)}, momentum=0.9)
-    opt.step(grads={"a": array(1.0, 1.0), "b": array(2.0, 2.0)})
-    other = ok.SGD(dict(zip(names, (first, second), strict=True)))
-    other.load_state_dict(opt.state_dict())
-    found = [other.state[x]["momentum_buffer"][0] for x in (first, second)]
-    assert found == ([2.0, 1.0] if names == "ba" else [1.0, 2.0])
-    taken = names if names == "ba" else "ab"  # as in torch, names are loaded too
-    assert other.param_groups[0]["param_names"] == list(taken)
-    assert other.param_groups[0]["momentum"] == 0.9
-
-
-@pytest.mark.parametrize("name", ["LBFGS", "NonlinearCG"])
-def test_a_state_of_all_parameters_together_is_refused_in_another_order(name: str) -> None:
-    a, b, c = (array(x, dtype="float64") for x in (1.0, 2.0, 3.0))
-
-    def closure() -> Any:
-        return sum(x.item() ** 2 for x in (a, b, c)), [2 * a, 2 * b, 2 * c]
-
-    opt = getattr(ok, name)({"a": a, "b": b, "c": c})
-    opt.step(closure)
-    other = getattr(ok, name)({"a": a, "c": c, "b": b}, lr=0.5)
-    before = frozen(other)
-    with pytest.raises(ValueError, match="in the order a, b, c, not a, c, b"):
-        other.load_state_dict(opt.state_dict())
-    assert frozen(other) == before
-    getattr(ok, name)({"a": a, "b": b, "c": c}).load_state_dict(opt.state_dict())
-
-
 def test_a_step_count_beyond_what_float32_holds_survives_a_checkpoint() -> None:
     x = torch.zeros(1)
     opt = ok.Adam([x])

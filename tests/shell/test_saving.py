@@ -102,16 +102,6 @@ def test_an_optimizer_goes_on_bit_for_bit(
         assert_same_bits(one, two)
 
 
-def test_state_of_parameters_with_names_goes_by_name(path: Path) -> None:
-    a, b = array(1.0, 1.0), array(1.0)
-    opt = ok.Adam({"a": a, "b": b})
-    opt.step(grads={"a": array(1.0, 2.0), "b": array(3.0)})
-    other = ok.Adam({"b": b, "a": a})
-    other.load_state_dict(back(opt, path))
-    for x in (a, b):
-        assert_same(other.state[x], opt.state[x])
-
-
 @pytest.mark.parametrize("search", ["LBFGS", "NonlinearCG"])
 def test_a_search_with_history_goes_on_bit_for_bit(search: str, path: Path) -> None:
     def loss(x: Any) -> Any:
