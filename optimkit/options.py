@@ -43,6 +43,11 @@ def fraction(value: Any) -> bool:
     return bool(0 <= value < 1)
 
 
+@_limit("a number in (0, 1]")
+def positive_fraction(value: Any) -> bool:
+    return bool(0 < value <= 1)
+
+
 @_limit("a number in [0, 1]")
 def closed_fraction(value: Any) -> bool:
     return bool(0 <= value <= 1)
@@ -83,6 +88,21 @@ def number(value: Any) -> bool:
     return bool(value <= math.inf)  # which NaN is not
 
 
+@_limit("a whole number of at least -1")
+def last_step(value: Any) -> bool:
+    return bool(value == int(value) >= -1)
+
+
+@_limit("whole numbers of at least 0")
+def whole_numbers(value: Any) -> bool:
+    return all(x == int(x) >= 0 for x in value)
+
+
+@_limit("whole numbers of at least 0 that do not fall")
+def rising_numbers(value: Any) -> bool:
+    return whole_numbers(value) and list(value) == sorted(value)
+
+
 @_limit("a finite number")
 def finite(value: Any) -> bool:
     return math.isfinite(value)
@@ -118,5 +138,7 @@ def check_limits(
             allowed = limit(value)
         except TypeError:
             raise TypeError(wanted) from None
+        except (OverflowError, ValueError):  # infinity is no whole number
+            allowed = False
         if not allowed and not kinds_only:
             raise ValueError(wanted)

@@ -13,6 +13,8 @@ from .decays import ConstantLR, ExponentialLR, LinearLR, MultiStepLR, Polynomial
 from .functions import LambdaLR, MultiplicativeLR
 from .plateau import ReduceLROnPlateau
 
+_LRScheduler = LRScheduler  # as programs from before torch 2.0 call it
+
 __all__ = [
     "ChainedScheduler",
     "ConstantLR",

@@ -8,6 +8,7 @@ from inspect import signature
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
+from optimkit.options import Limit, check_limits, last_step
 from optimkit.typing import OptimizerLike
 
 Group = dict[str, Any]
@@ -38,14 +39,14 @@ def per_group(name: str, optimizer: OptimizerLike, value: Any) -> list[float]:
 
 
 def members(scheduler: Any) -> list[Any]:
-    """Return a scheduler and all that are in it."""
+    """Return all schedulers that are in one."""
     inner = getattr(scheduler, "_schedulers", ())
-    return [scheduler, *(member for each in inner for member in members(each))]
+    return [member for each in inner for member in (each, *members(each))]
 
 
-def snapshot(scheduler: Any, family: list[Any] | None = None) -> Any:
+def snapshot(scheduler: Any, family: list[Any]) -> Any:
     """Return what a scheduler, all in it (its `family`) and the groups hold, for `put_back`."""
-    attributes = [(vars(member), vars(member).copy()) for member in family or members(scheduler)]
+    attributes = [(vars(member), vars(member).copy()) for member in (scheduler, *family)]
     groups = [
         (group, group.copy(), _content(group["lr"])) for group in scheduler.optimizer.param_groups
     ]
@@ -67,7 +68,7 @@ def put_back(taken: Any) -> None:
 @contextmanager
 def restored_on_error(scheduler: Any) -> Iterator[None]:
     """Give a scheduler, all in it, and the groups back what they held if the block raises."""
-    taken = snapshot(scheduler)
+    taken = snapshot(scheduler, members(scheduler))
     try:
         yield
     except BaseException:
@@ -156,12 +157,16 @@ class LRScheduler:
     """
 
     schedule: ClassVar[Callable[..., float] | None] = None
+    limits: ClassVar[Mapping[str, Limit]] = {}
+    follows_groups: ClassVar[bool] = True  # whether groups may be added once there is a scheduler
     _not_saved: ClassVar[frozenset[str]] = frozenset({"optimizer", "_steps_at_start"})
     _is_initial: bool = False
     _get_lr_called_within_step: bool = False
 
     def __init__(self, optimizer: OptimizerLike, last_epoch: int = -1) -> None:
         check_optimizer(optimizer)
+        check_limits(type(self).__name__, {"last_epoch": last_step}, {"last_epoch": last_epoch})
+        check_limits(type(self).__name__, self.limits, vars(self))
         self.optimizer = optimizer
         for i, group in enumerate(optimizer.param_groups):
             if last_epoch == -1:
@@ -209,6 +214,7 @@ class LRScheduler:
         epoch : int, optional
             Deprecated, as in torch: the step to jump to, by the closed form where there is one.
         """
+        self._check_groups()
         if self._step_count == 1:
             self._check_order()
         self._step_count += 1
@@ -275,11 +281,7 @@ class LRScheduler:
 
     def _write(self, lrs: Sequence[float]) -> None:
         groups = self.optimizer.param_groups
-        if len(lrs) != len(groups):
-            raise ValueError(
-                f"{type(self).__name__} has {len(lrs)} learning rates for {len(groups)} parameter "
-                "groups; it does not follow groups that are added after it was created"
-            )
+        self._check_count(len(lrs))
         self._last_lr = rates = list(map(float, lrs))
         for i, group in enumerate(groups):
             if type(group["lr"]) is float:
@@ -304,6 +306,23 @@ class LRScheduler:
     def _begin_phase(self) -> None:
         """Take step 0 at a milestone of a `SequentialLR`, from the initial learning rates."""
         self._update_lr(0)
+
+    def _check_groups(self) -> None:
+        """Raise if there are groups that the schedule does not know."""
+        if not self.follows_groups and not self._brought():
+            self._check_count(len(self.base_lrs))
+
+    def _brought(self) -> bool:
+        """Whether every group has what the schedule reads from it."""
+        return False
+
+    def _check_count(self, count: int) -> None:
+        groups = len(self.optimizer.param_groups)
+        if count != groups:
+            raise ValueError(
+                f"{type(self).__name__} has {count} learning rates for {groups} parameter groups; "
+                "it does not follow groups that are added after it was created"
+            )
 
     def _check_order(self) -> None:
         steps = steps_taken(self.optimizer)

@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from optimkit.options import check_limits, last_step, rising_numbers
 from optimkit.typing import OptimizerLike
 
 from .base import LRScheduler, members, put_back, restored_on_error, snapshot, write_lr
@@ -40,6 +41,15 @@ class _Composite(LRScheduler):
         self._schedulers = schedulers
         self.optimizer = optimizer
         return optimizer
+
+    def _check_groups(self) -> None:
+        for scheduler in self._to_come():
+            if isinstance(scheduler, LRScheduler):
+                scheduler._check_groups()
+
+    def _to_come(self) -> Sequence[LRScheduler]:
+        """Those that the next steps need."""
+        return self._schedulers
 
     def _reset_lr(self) -> None:
         for group in self.optimizer.param_groups:
@@ -85,7 +95,7 @@ class SequentialLR(_Composite):
     optimizer : object with ``param_groups``
     schedulers : list of schedulers
         In the order in which they run; all on ``optimizer``. They may be composites.
-    milestones : list of int, increasing
+    milestones : list of int, at least 0, not falling
         Step at which each but the first begins, from its own step 0.
     last_epoch : int, at least -1
         As in torch it moves only this scheduler's own count: to resume, load a state dict.
@@ -124,12 +134,17 @@ class SequentialLR(_Composite):
                 f"not {len(milestones)}"
             )
         self._milestones = milestones
+        limits = {"milestones": rising_numbers, "last_epoch": last_step}
+        check_limits("SequentialLR", limits, {"milestones": milestones, "last_epoch": last_epoch})
         self.last_epoch = last_epoch + 1
         self._reset_lr()
         self.recursive_undo()
         first = schedulers[bisect_right(milestones, 0)]
         first._initial_step()
         self._last_lr = first.get_last_lr()
+
+    def _to_come(self) -> Sequence[LRScheduler]:
+        return self._schedulers[bisect_right(self._milestones, self.last_epoch + 1) :]
 
     def recursive_undo(self, sched: LRScheduler | None = None) -> None:
         """Take back the step that each scheduler took when it was created."""
@@ -142,6 +157,7 @@ class SequentialLR(_Composite):
 
     def step(self) -> None:  # type: ignore[override]
         """Move to the next step; at a milestone, the next scheduler begins."""
+        self._check_groups()
         step = self.last_epoch + 1
         index = bisect_right(self._milestones, step)
         scheduler = self._schedulers[index]
@@ -203,6 +219,7 @@ class ChainedScheduler(_Composite):
 
     def step(self) -> None:  # type: ignore[override]
         """Take a step of each scheduler, in order; if one raises, none has taken it."""
+        self._check_groups()
         taken = snapshot(self, self._family)
         try:
             for scheduler in self._schedulers:

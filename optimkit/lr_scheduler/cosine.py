@@ -2,6 +2,7 @@
 
 import math
 
+from optimkit.options import at_least_one, finite
 from optimkit.typing import OptimizerLike
 
 from . import schedules
@@ -43,6 +44,8 @@ class CosineAnnealingLR(ChainableLR):
     """
 
     schedule = staticmethod(schedules.cosine)
+    limits = {"T_max": at_least_one, "eta_min": finite}
+    follows_groups = False
 
     def __init__(
         self, optimizer: OptimizerLike, T_max: int, eta_min: float = 0.0, last_epoch: int = -1
@@ -97,6 +100,8 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     """
 
     schedule = staticmethod(schedules.cosine_warm_restarts)
+    limits = {"eta_min": finite}
+    follows_groups = False
 
     def __init__(
         self,
@@ -130,6 +135,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         epoch : float, at least 0, optional
             For a schedule in epochs that is stepped after each batch: ``epoch + i / n_batches``.
         """
+        self._check_groups()
         before = self.T_cur, self.T_i, self.last_epoch
         if epoch is None and self.last_epoch < 0:
             epoch = 0

@@ -4,11 +4,14 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
+from optimkit.options import check_limits, non_negative, positive
 from optimkit.typing import OptimizerLike
 
 from . import schedules
 from .base import LRScheduler, check_optimizer, per_group, write_lr
 from .functions import attributes_of, check_attributes
+
+CYCLE_LIMITS = {"step_size_up": positive, "step_size_down": non_negative, "gamma": non_negative}
 
 
 class _MomentumCycle(LRScheduler):
@@ -51,7 +54,7 @@ class CyclicLR(_MomentumCycle):
     optimizer : object with ``param_groups``
     base_lr, max_lr : float or list of float
         Lowest and highest learning rate, for all groups or for each.
-    step_size_up, step_size_down : int
+    step_size_up, step_size_down : int, above 0 and at least 0
         Steps of the rising and of the falling half; the second defaults to the first.
     mode : {"triangular", "triangular2", "exp_range"}
         ``scale``: 1, half as much with each cycle, or ``gamma^t``.
@@ -84,6 +87,7 @@ class CyclicLR(_MomentumCycle):
     """
 
     schedule = staticmethod(schedules.cyclic)
+    follows_groups = False
     _not_saved: ClassVar[frozenset[str]] = LRScheduler._not_saved | {"_scale_fn_custom"}
 
     def __init__(
@@ -108,8 +112,13 @@ class CyclicLR(_MomentumCycle):
         self.max_lrs = per_group("max_lr", optimizer, max_lr)
         if scale_fn is None and mode not in ("triangular", "triangular2", "exp_range"):
             raise ValueError(f"mode {mode!r} is unknown and there is no scale_fn")
+        down = step_size_up if step_size_down is None else step_size_down
+        given = {"step_size_up": step_size_up, "step_size_down": down, "gamma": gamma}
+        check_limits("CyclicLR", CYCLE_LIMITS, given)
+        if scale_mode not in ("cycle", "iterations"):
+            raise ValueError(f"scale_mode must be 'cycle' or 'iterations', not {scale_mode!r}")
         up = float(step_size_up)
-        self.total_size = up + (up if step_size_down is None else float(step_size_down))
+        self.total_size = up + float(down)
         self.step_ratio = up / self.total_size
         self.mode = mode
         self.gamma = gamma
@@ -204,9 +213,9 @@ class OneCycleLR(_MomentumCycle):
         Cycle momentum (or beta1) too.
     base_momentum, max_momentum : float or list of float
         Lowest and highest momentum.
-    div_factor : float
+    div_factor : float, above 0
         ``max_lr`` over the first learning rate.
-    final_div_factor : float
+    final_div_factor : float, above 0
         First learning rate over the last.
     three_phase : bool
         Fall to the first rate in as many steps as it rose, then to the last.
@@ -232,6 +241,7 @@ class OneCycleLR(_MomentumCycle):
     """
 
     schedule = staticmethod(schedules.one_cycle)
+    follows_groups = False
 
     def __init__(
         self,
@@ -257,6 +267,8 @@ class OneCycleLR(_MomentumCycle):
             raise ValueError(f"pct_start must be a float in [0, 1], not {pct_start!r}")
         if anneal_strategy not in schedules.ANNEAL:
             raise ValueError(f"anneal_strategy must be 'cos' or 'linear', not {anneal_strategy!r}")
+        given = {"div_factor": div_factor, "final_div_factor": final_div_factor}
+        check_limits("OneCycleLR", dict.fromkeys(given, positive), given)
         self._anneal_func_type: str = anneal_strategy
         lr_levels = ["initial_lr", "max_lr", *["initial_lr"] * three_phase, "min_lr"]
         levels = ["max_momentum", "base_momentum", *["max_momentum"] * (1 + three_phase)]
@@ -306,6 +318,11 @@ class OneCycleLR(_MomentumCycle):
         anneal = schedules.ANNEAL[self._anneal_func_type]
         start, end = phase["start_lr"], phase["end_lr"]
         return [anneal(group[start], group[end], fraction) for group in self.optimizer.param_groups]
+
+    def _brought(self) -> bool:
+        keys = {"initial_lr", "max_lr", "min_lr"}
+        keys |= {"max_momentum", "base_momentum"} if self.cycle_momentum else set()
+        return all(keys <= group.keys() for group in self.optimizer.param_groups)
 
     def _position(self, step: int) -> tuple[dict[str, Any], float]:
         """Phase that ``step`` is in, and the fraction of it that has passed."""

@@ -3,6 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable
 
+from optimkit.options import (
+    at_least_one,
+    check_limits,
+    closed_fraction,
+    non_negative,
+    positive_fraction,
+    whole_numbers,
+)
 from optimkit.typing import OptimizerLike
 
 from . import schedules
@@ -29,7 +37,7 @@ class StepLR(ChainableLR):
     optimizer : object with ``param_groups``
     step_size : int, at least 1
         Steps between two decays.
-    gamma : float
+    gamma : float, at least 0
         Factor of a decay.
     last_epoch : int, at least -1
         Last step that was taken.
@@ -44,6 +52,7 @@ class StepLR(ChainableLR):
     """
 
     schedule = staticmethod(schedules.step_decay)
+    limits = {"step_size": at_least_one, "gamma": non_negative}
 
     def __init__(
         self, optimizer: OptimizerLike, step_size: int, gamma: float = 0.1, last_epoch: int = -1
@@ -70,7 +79,7 @@ class MultiStepLR(ChainableLR):
     optimizer : object with ``param_groups``
     milestones : iterable of int
         Steps at which to decay; one that occurs twice decays twice.
-    gamma : float
+    gamma : float, at least 0
         Factor of a decay.
     last_epoch : int, at least -1
         Last step that was taken.
@@ -85,6 +94,7 @@ class MultiStepLR(ChainableLR):
     """
 
     schedule = staticmethod(schedules.multi_step)
+    limits = {"gamma": non_negative}
 
     def __init__(
         self,
@@ -93,6 +103,8 @@ class MultiStepLR(ChainableLR):
         gamma: float = 0.1,
         last_epoch: int = -1,
     ) -> None:
+        milestones = list(milestones)
+        check_limits("MultiStepLR", {"milestones": whole_numbers}, {"milestones": milestones})
         self.milestones = Counter(milestones)
         self.gamma = gamma
         super().__init__(optimizer, last_epoch)
@@ -107,14 +119,17 @@ class ConstantLR(ChainableLR):
     ``lr(t) = base_lr · factor`` for ``t < total_iters``, then ``base_lr``
 
     Run step by step, the rate is restored by a product with ``1 / factor``, as torch does, which
-    rounds. With ``total_iters=0`` it is never restored, in torch too.
+    rounds.
+
+    Differs from torch: refused are a factor of 0, from which there is no way back (torch divides
+    by zero at ``total_iters``), and ``total_iters=0``, with which the rate is never restored.
 
     Parameters
     ----------
     optimizer : object with ``param_groups``
-    factor : float in [0, 1]
+    factor : float in (0, 1]
         Fraction that is held.
-    total_iters : int
+    total_iters : int, at least 1
         Number of steps it is held for.
     last_epoch : int, at least -1
         Last step that was taken.
@@ -129,6 +144,7 @@ class ConstantLR(ChainableLR):
     """
 
     schedule = staticmethod(schedules.constant)
+    limits = {"factor": positive_fraction, "total_iters": at_least_one}
 
     def __init__(
         self,
@@ -137,8 +153,6 @@ class ConstantLR(ChainableLR):
         total_iters: int = 5,
         last_epoch: int = -1,
     ) -> None:
-        if factor > 1.0 or factor < 0:
-            raise ValueError(f"factor must be in [0, 1], not {factor}")
         self.factor = factor
         self.total_iters = total_iters
         super().__init__(optimizer, last_epoch)
@@ -180,6 +194,11 @@ class LinearLR(ChainableLR):
     """
 
     schedule = staticmethod(schedules.linear)
+    limits = {
+        "start_factor": positive_fraction,
+        "end_factor": closed_fraction,
+        "total_iters": at_least_one,
+    }
 
     def __init__(
         self,
@@ -189,10 +208,6 @@ class LinearLR(ChainableLR):
         total_iters: int = 5,
         last_epoch: int = -1,
     ) -> None:
-        if start_factor > 1.0 or start_factor <= 0:
-            raise ValueError(f"start_factor must be in (0, 1], not {start_factor}")
-        if end_factor > 1.0 or end_factor < 0:
-            raise ValueError(f"end_factor must be in [0, 1], not {end_factor}")
         self.start_factor = start_factor
         self.end_factor = end_factor
         self.total_iters = total_iters
@@ -219,7 +234,7 @@ class ExponentialLR(ChainableLR):
     Parameters
     ----------
     optimizer : object with ``param_groups``
-    gamma : float
+    gamma : float, at least 0
         Factor of a step.
     last_epoch : int, at least -1
         Last step that was taken.
@@ -234,6 +249,7 @@ class ExponentialLR(ChainableLR):
     """
 
     schedule = staticmethod(schedules.exponential)
+    limits = {"gamma": non_negative}
 
     def __init__(self, optimizer: OptimizerLike, gamma: float, last_epoch: int = -1) -> None:
         self.gamma = gamma
@@ -256,7 +272,7 @@ class PolynomialLR(ChainableLR):
     optimizer : object with ``param_groups``
     total_iters : int, at least 1
         Number of steps until zero.
-    power : float
+    power : float, at least 0
         1 is a straight line; larger falls faster at first.
     last_epoch : int, at least -1
         Last step that was taken.
@@ -271,6 +287,7 @@ class PolynomialLR(ChainableLR):
     """
 
     schedule = staticmethod(schedules.polynomial)
+    limits = {"total_iters": at_least_one, "power": non_negative}
 
     def __init__(
         self,

@@ -33,6 +33,7 @@ def attributes_of(function: object) -> dict[str, Any] | None:
 class _FunctionLR(LRScheduler):
     """Scales by the user's functions, one for each group."""
 
+    follows_groups = False
     _not_saved: ClassVar[frozenset[str]] = LRScheduler._not_saved | {"lr_lambdas"}
 
     def __init__(
@@ -146,11 +147,5 @@ class MultiplicativeLR(_FunctionLR):
     def _next_lrs(self) -> list[float]:
         if self._is_initial:
             return self._scaled(1.0)
-        groups = self.optimizer.param_groups
-        if len(groups) != len(self.lr_lambdas):
-            raise ValueError(
-                f"MultiplicativeLR has {len(self.lr_lambdas)} functions for {len(groups)} "
-                "parameter groups; it does not follow groups that are added after it was created"
-            )
-        pairs = zip(groups, self.lr_lambdas, strict=True)
+        pairs = zip(self.optimizer.param_groups, self.lr_lambdas, strict=True)
         return [float(group["lr"]) * f(self.last_epoch) for group, f in pairs]

@@ -3,6 +3,7 @@
 import math
 from typing import Any, ClassVar, Literal
 
+from optimkit.options import check_limits, fraction, non_negative, number
 from optimkit.typing import OptimizerLike
 
 from .base import LRScheduler, check_optimizer, write_lr
@@ -24,7 +25,7 @@ class ReduceLROnPlateau(LRScheduler):
     optimizer : object with ``param_groups``
     mode : {"min", "max"}
         Whether a lower or a higher metric is better.
-    factor : float, below 1
+    factor : float in [0, 1)
         What the learning rate is multiplied by.
     patience : int, at least 0
         Number of steps without improvement that are let pass.
@@ -36,7 +37,7 @@ class ReduceLROnPlateau(LRScheduler):
         Steps after a reduction during which nothing is counted.
     min_lr : float or list of float
         Lower bound of the learning rate, for all groups or for each.
-    eps : float
+    eps : float, at least 0
         A reduction by no more than this is not made.
     verbose : bool, keyword only
         Print each reduction. Torch no longer has it; guides from before 2.7 show it.
@@ -53,6 +54,13 @@ class ReduceLROnPlateau(LRScheduler):
     [0.5]
     """
 
+    limits = {
+        "factor": fraction,
+        "patience": non_negative,
+        "threshold": number,
+        "cooldown": non_negative,
+        "eps": non_negative,
+    }
     _not_saved: ClassVar[frozenset[str]] = LRScheduler._not_saved | {"verbose"}
 
     def __init__(
@@ -69,8 +77,6 @@ class ReduceLROnPlateau(LRScheduler):
         *,
         verbose: bool = False,
     ) -> None:
-        if factor >= 1.0:
-            raise ValueError(f"factor must be below 1, not {factor}")
         check_optimizer(optimizer)
         if mode not in ("min", "max"):
             raise ValueError(f"mode must be 'min' or 'max', not {mode!r}")
@@ -96,6 +102,7 @@ class ReduceLROnPlateau(LRScheduler):
         self.threshold_mode = threshold_mode
         self.verbose = verbose
         self.last_epoch = 0
+        check_limits(type(self).__name__, self.limits, vars(self))
         self._last_lr = [float(group["lr"]) for group in groups]
         self._reset()
 

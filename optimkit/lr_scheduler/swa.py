@@ -4,6 +4,7 @@ import math
 from typing import Any, ClassVar, Literal
 
 from optimkit.lr_scheduler.base import LRScheduler, check_optimizer, per_group
+from optimkit.options import check_limits, non_negative
 from optimkit.typing import OptimizerLike
 
 
@@ -66,6 +67,7 @@ class SWALR(LRScheduler):
     """
 
     schedule = staticmethod(swa_annealing)
+    follows_groups = False
     _not_saved: ClassVar[frozenset[str]] = LRScheduler._not_saved | {"anneal_func"}
 
     def __init__(
@@ -78,6 +80,8 @@ class SWALR(LRScheduler):
     ) -> None:
         check_optimizer(optimizer)
         rates = per_group("swa_lr", optimizer, swa_lr)
+        for rate in rates:
+            check_limits("SWALR", {"swa_lr": non_negative}, {"swa_lr": rate})
         if anneal_strategy not in ("cos", "linear"):
             raise ValueError(f"anneal_strategy must be 'cos' or 'linear', not {anneal_strategy!r}")
         if not isinstance(anneal_epochs, int) or anneal_epochs < 0:
@@ -91,6 +95,9 @@ class SWALR(LRScheduler):
     def anneal_func(self, fraction: float) -> float:
         """Return the weight of ``swa_lr`` when a fraction of the steps is done."""
         return _anneal(self._anneal_strategy, fraction)
+
+    def _brought(self) -> bool:
+        return all("swa_lr" in group for group in self.optimizer.param_groups)
 
     def _options(self, group: int) -> dict[str, Any]:
         return {

@@ -1,7 +1,9 @@
 """Schedulers in schedulers."""
 
 import copy
+import gc
 import json
+import weakref
 from typing import Any
 
 import pytest
@@ -87,3 +89,17 @@ def test_state_of_another_nest_is_refused() -> None:
     two = ours.ChainedScheduler([ours.StepLR(optimizer, 2), ours.StepLR(optimizer, 3)])
     with pytest.raises(ValueError, match="the state holds 2 schedulers"):
         one.load_state_dict(two.state_dict())
+
+
+def test_a_chain_does_not_hold_itself() -> None:
+    gc.disable()
+    try:
+        optimizer = torch_sgd()
+        chained = ours.ChainedScheduler([ours.ExponentialLR(optimizer, 0.5)])
+        optimizer.step()
+        chained.step()
+        kept = weakref.ref(optimizer)
+        del optimizer, chained
+        assert kept() is None
+    finally:
+        gc.enable()

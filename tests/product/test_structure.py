@@ -129,7 +129,10 @@ ALLOWED: list[tuple[str, tuple[str, ...]]] = [
         "optimkit.algorithms",
         ("optimkit.algorithms", "optimkit.backends.reductions", *sorted(SHELL)),
     ),
-    ("optimkit.lr_scheduler", ("optimkit.lr_scheduler", "optimkit.optimizer", "optimkit.typing")),
+    (
+        "optimkit.lr_scheduler",
+        ("optimkit.lr_scheduler", "optimkit.optimizer", "optimkit.options", "optimkit.typing"),
+    ),
     (
         "optimkit.swa_utils",
         ("optimkit.swa_utils", "optimkit.backends", "optimkit.lr_scheduler", *sorted(SHELL)),

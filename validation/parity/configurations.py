@@ -139,7 +139,7 @@ DRAW: dict[str, Callable[[Random, int, bool], dict[str, Any]]] = {
     },
     "ConstantLR": lambda r, g, m: {
         "factor": r.choice([1.0 / 3, 1.0, r.uniform(0.01, 1.0)]),
-        "total_iters": r.randint(0, 12),
+        "total_iters": r.randint(1, 12),
     },
     "LinearLR": lambda r, g, m: {
         "start_factor": r.choice([1.0, r.uniform(0.01, 1.0)]),
