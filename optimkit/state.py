@@ -2,54 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from reprlib import repr as short
 from typing import Any
 
 
 class State(MutableMapping[Any, dict[str, Any]]):
     """A mapping from parameters to their state, by identity: arrays need not be hashable.
 
-    A parameter without state has an empty dict, made when first asked for.
+    A parameter without state has an empty dict, made when first asked for. What is no parameter
+    may be a key as in any dict.
     """
 
-    def __init__(self) -> None:
-        self._entries: dict[int, tuple[Any, dict[str, Any]]] = {}
-        self.version = 0  # moves whenever a parameter gets another dict
+    def __init__(self, entries: Mapping[Any, dict[str, Any]] | None = None) -> None:
+        self.__setstate__([] if entries is None else entries.items())
 
     def __getitem__(self, param: Any) -> dict[str, Any]:
-        entry = self._entries.get(id(param))
+        entry = self._entries.get(_key(param))
         if entry is None:
-            self[param] = {}
-            entry = self._entries[id(param)]
+            if not hasattr(param, "shape"):
+                raise KeyError(param)
+            entry = param, {}
+            self[param] = entry[1]
         return entry[1]
 
     def get(self, param: Any, default: Any = None) -> Any:
         """Return the state of `param`, or `default` without making it one."""
-        entry = self._entries.get(id(param))
+        entry = self._entries.get(_key(param))
         return default if entry is None else entry[1]
 
     def __setitem__(self, param: Any, state: dict[str, Any]) -> None:
-        self._entries[id(param)] = (param, state)
-        self.version += 1
+        self._entries[_key(param)] = (param, state)
+        self.version = object()
 
     def __delitem__(self, param: Any) -> None:
-        if self._entries.pop(id(param), None) is None:
+        if self._entries.pop(_key(param), None) is None:
             raise KeyError("no state of this parameter")
-        self.version += 1
+        self.version = object()
 
     def replace(self, entries: list[tuple[Any, dict[str, Any]]]) -> None:
         """Hold these states alone, each in the dict that its parameter has had."""
         kept = self._entries
-        self._entries = {}
+        self.__setstate__(())
         for param, state in entries:
-            _, own = kept.get(id(param), (param, {}))
+            _, own = kept.get(_key(param), (param, {}))
             own.clear()
             own.update(state)
             self[param] = own
-        self.version += 1
 
     def __contains__(self, param: object) -> bool:
-        return id(param) in self._entries
+        return _key(param) in self._entries
 
     def __iter__(self) -> Iterator[Any]:
         return iter([param for param, _ in self._entries.values()])
@@ -63,7 +66,24 @@ class State(MutableMapping[Any, dict[str, Any]]):
     def __getstate__(self) -> list[tuple[Any, dict[str, Any]]]:
         return list(self._entries.values())
 
-    def __setstate__(self, entries: list[tuple[Any, dict[str, Any]]]) -> None:
-        self._entries, self.version = {}, 0
+    def __setstate__(self, entries: Iterable[tuple[Any, dict[str, Any]]]) -> None:
+        self._entries: dict[Any, tuple[Any, dict[str, Any]]] = {}
+        self.version = object()  # another one whenever a parameter gets another dict
         for param, state in entries:
             self[param] = state
+
+
+def _key(param: Any) -> Any:
+    """What a parameter is found by; not the number that a user may have for a key."""
+    return id(param) if hasattr(param, "shape") else (param,)
+
+
+def step_count(value: Any) -> int:
+    """Return a step count as an int; ValueError if it is none."""
+    try:
+        count = int(value)
+        if count == value and 0 <= count <= sys.float_info.max:
+            return count
+    except (OverflowError, TypeError, ValueError):
+        pass
+    raise ValueError(f"{short(value)} is no count, which is a whole number from 0 on")

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from abc import ABC
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from copy import deepcopy
+from inspect import signature
 from typing import Any
 
 import array_api_compat
 
 from optimkit.backends.adapters import adapter_of
-from optimkit.backends.bucket import Bucket
 from optimkit.backends.memory import is_array
 from optimkit.naming import naming
 from optimkit.parameter import Parameter
-from optimkit.swa_utils.averages import COPY, DEFAULT, Average, Averager, detached
+from optimkit.state import step_count
+from optimkit.swa_utils.averages import Averager
+from optimkit.swa_utils.averaging import Averaging
 
 
-class AveragedModel:
+class AveragedModel(Averaging, ABC):
     r"""Averages of the parameters of a model while it is trained.
 
     Parameters
@@ -40,19 +42,19 @@ class AveragedModel:
     module : torch module, dict or list
         The averages: a copy of the module, or arrays by name, or a list of arrays.
     n_averaged : int
-        How many times the parameters have been averaged.
+        How many times the parameters have been averaged; for a torch module a buffer, as torch's.
 
     Notes
     -----
     The functions of this module run on the engines, fused, with no temporary as large as a
     parameter; any other function is called with the arrays themselves.
 
-    With a torch module this is used as torch's: it can be called, and what is not listed here is
-    looked up on `module`. It is no module itself. Checkpoints have torch's keys, and go both ways.
+    Of a torch module this is a torch module itself, as torch's is. Checkpoints have torch's keys,
+    and go both ways.
 
-    Differs from torch: a model of another number of parameters, shape or dtype is refused;
-    `n_averaged` is an int; half precision is computed in float32 and rounded once; integer buffers
-    are averaged by :func:`get_swa_avg_fn` where torch's :func:`get_swa_multi_avg_fn` fails.
+    Differs from torch: a model of another number of parameters, shape or dtype is refused; half
+    precision is computed in float32 and rounded once; integer buffers are averaged by
+    :func:`get_swa_avg_fn` where torch's :func:`get_swa_multi_avg_fn` fails.
 
     References
     ----------
@@ -82,151 +84,83 @@ class AveragedModel:
         multi_avg_fn: Callable[[Any, Any, Any], None] | None = None,
         use_buffers: bool = False,
     ) -> None:
-        if avg_fn is not None and multi_avg_fn is not None:
-            raise AssertionError("Only one of avg_fn and multi_avg_fn should be provided")
+        self._begin(avg_fn, multi_avg_fn, use_buffers)
         model = _by_name(model)
-        if _is_module(model):
-            self.module = deepcopy(model)
-            if device is not None:
-                self.module = self.module.to(device)
-        else:
-            copies = [_copied(i, x, device) for i, x in enumerate(_arrays(model))]
-            named = isinstance(model, Mapping)
-            self.module = dict(zip(model, copies, strict=True)) if named else copies
-        self.n_averaged = 0
-        self.avg_fn, self.multi_avg_fn, self.use_buffers = avg_fn, multi_avg_fn, use_buffers
-        self._begin()
+        copies = [_copied(i, x, device) for i, x in enumerate(_arrays(model))]
+        named = isinstance(model, Mapping)
+        self.module = dict(zip(model, copies, strict=True)) if named else copies
+        self.n_averaged: Any = 0
 
-    def _begin(self) -> None:
-        """Set what is neither pickled nor copied."""
-        self._averagers = Averager(), Averager()  # of parameters, and of buffers to be copied
+    def __new__(cls, model: Any = None, *args: Any, **kwargs: Any) -> Any:
+        if cls is AveragedModel and _is_module(model):
+            from optimkit.swa_utils.averaged_module import AveragedModule  # which needs torch
+
+            AveragedModel.register(AveragedModule)
+            return AveragedModule(model, *args, **kwargs)
+        return super().__new__(cls)
+
+    __new__.__signature__ = signature(__init__)  # type: ignore[attr-defined]  # for help()
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in vars(self).items() if key != "_averagers"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._begin()
-
-    def __getattr__(self, name: str) -> Any:
-        module = self.__dict__.get("module")
-        if name.startswith("__") or not _is_module(module):
-            raise AttributeError(f"AveragedModel has no attribute {name!r}")
-        return getattr(module, name)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the averaged module."""
-        return self.module(*args, **kwargs)
+        self._averagers = Averager(), Averager()
 
     def parameters(self) -> Iterator[Any]:
         """Iterate over the averages of the parameters."""
         return iter(_arrays(self.module))
 
-    def update_parameters(self, model: Any) -> None:
-        """Average the current parameters of a model in; the first time, copy them.
-
-        Parameters
-        ----------
-        model : torch module, optimizer, iterable or mapping
-            As for the constructor, with as many parameters in the same order, or the same names.
-
-        Raises
-        ------
-        ValueError, TypeError, KeyError
-            If the parameters do not fit the averages. Nothing has changed then.
-        """
-        averages = _arrays(self.module, self.use_buffers)
-        current = _arrays(self._like_module(_by_name(model)), self.use_buffers)
-        parameters, buffers = self._averagers
-        average = self.avg_fn or self.multi_avg_fn or DEFAULT
-        jobs: list[Callable[[], None]] = []
-        if self.n_averaged == 0:
-            jobs = [parameters.ready(COPY, averages, current, 0)]
-        elif isinstance(average, Average):
-            jobs = [parameters.ready(average, averages, current, self.n_averaged)]
-        else:
-            parameters.ready(COPY, averages, current, 0)
-            jobs = [lambda: self._call(average, parameters.buckets)]
-        if _is_module(self.module) and not self.use_buffers:
-            mine, theirs = list(self.module.buffers()), list(model.buffers())
-            jobs.append(buffers.ready(COPY, mine, theirs, 0))
-        for job in jobs:
-            job()
-        self.n_averaged += 1
-
-    def _like_module(self, model: Any) -> Any:
-        """Return the model, a mapping in the order of the averages."""
-        if _is_module(self.module) and not _is_module(model):
-            raise TypeError(f"averages of a module need the module, not a {type(model).__name__}")
-        if not (isinstance(self.module, dict) and isinstance(model, Mapping)):
-            return model
-        if model.keys() != self.module.keys():
-            names = sorted(map(str, model.keys() ^ self.module.keys()))
-            raise KeyError(f"parameters and averages have other names: {', '.join(names)}")
-        return {name: model[name] for name in self.module}
-
-    def _call(self, function: Callable[..., Any], buckets: list[Bucket]) -> None:
-        """Update the averages by a function of the user's."""
-        count = self._count()
-        for bucket in buckets:
-            averages, current = (list(map(detached, x)) for x in (bucket.arrays, bucket.grads))
-            if self.multi_avg_fn is not None:
-                function(averages, current, count)
-            else:
-                for average, now in zip(averages, current, strict=True):
-                    average[...] = function(average, now, count)
-            bucket.adapter.touched(bucket.arrays)
-
-    def _count(self) -> Any:
-        """Return `n_averaged` as torch has it: for a module, a tensor."""
-        if not _is_module(self.module):
-            return self.n_averaged
-        import torch
-
-        return torch.tensor(self.n_averaged)
+    def _columns(self, model: Any) -> tuple[list[Any], list[Any]]:
+        """The averages, and what of the model they are averages of."""
+        model = _by_name(model)
+        if isinstance(self.module, dict) and isinstance(model, Mapping):
+            if model.keys() != self.module.keys():
+                names = sorted(map(str, model.keys() ^ self.module.keys()))
+                raise KeyError(f"parameters and averages have other names: {', '.join(names)}")
+            model = {name: model[name] for name in self.module}
+        return _arrays(self.module), _arrays(model)
 
     def state_dict(self) -> dict[str, Any]:
         """Return ``"n_averaged"`` and each average under ``"module."`` and its name or number.
 
         Arrays are references, not copies. The averaging function is not in it.
         """
-        entries = self.module.state_dict() if _is_module(self.module) else dict(_named(self.module))
-        averages = {f"module.{name}": value for name, value in entries.items()}
-        return {"n_averaged": self._count()} | averages
+        averages = {f"module.{name}": value for name, value in _named(self.module)}
+        return {"n_averaged": self.n_averaged} | averages
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over averages from `state_dict`, of optimkit or, for a torch module, of torch.
+        """Take over averages from `state_dict`.
 
         Raises
         ------
-        KeyError, ValueError, TypeError, RuntimeError
-            If names, shapes or kinds do not fit; for a torch module, as torch does.
+        KeyError, ValueError, TypeError
+            If names, shapes or kinds do not fit.
         """
-        count = int(state_dict["n_averaged"])
+        with naming("AveragedModel: n_averaged"):
+            count = step_count(state_dict["n_averaged"])
         saved = {
             name.removeprefix("module."): value
             for name, value in state_dict.items()
             if name != "n_averaged"
         }
-        if _is_module(self.module):
-            self.module.load_state_dict(saved)
-        else:
-            own = dict(_named(self.module))
-            if own.keys() != saved.keys():
-                raise KeyError(f"averages of other names: {sorted(own.keys() ^ saved.keys())}")
-            for name, average in own.items():
-                if not is_array(saved[name]):
-                    raise TypeError(
-                        f"the loaded average {name} is a {type(saved[name]).__name__}, not an array"
-                    )
-                if tuple(saved[name].shape) != tuple(average.shape):
-                    raise ValueError(
-                        f"the loaded average {name} has shape {tuple(saved[name].shape)}, "
-                        f"not {tuple(average.shape)}"
-                    )
-            arrays = [adapter_of(x).convert(saved[name], x) for name, x in own.items()]
-            for average, array in zip(own.values(), arrays, strict=True):
-                average[...] = array
+        own = dict(_named(self.module))
+        if own.keys() != saved.keys():
+            raise KeyError(f"averages of other names: {sorted(own.keys() ^ saved.keys())}")
+        for name, average in own.items():
+            if not is_array(saved[name]):
+                raise TypeError(
+                    f"the loaded average {name} is a {type(saved[name]).__name__}, not an array"
+                )
+            if tuple(saved[name].shape) != tuple(average.shape):
+                raise ValueError(
+                    f"the loaded average {name} has shape {tuple(saved[name].shape)}, "
+                    f"not {tuple(average.shape)}"
+                )
+        arrays = [adapter_of(x).convert(saved[name], x) for name, x in own.items()]
+        for average, array in zip(own.values(), arrays, strict=True):
+            average[...] = array
         self.n_averaged = count
 
 
@@ -234,12 +168,12 @@ def _is_module(model: Any) -> bool:
     return callable(getattr(model, "parameters", None)) and hasattr(model, "buffers")
 
 
-def _arrays(model: Any, use_buffers: bool = False) -> list[Any]:
+def _arrays(model: Any) -> list[Any]:
     """Return the arrays that are averaged."""
     if hasattr(model, "param_groups"):
         params: Iterable[Any] = [p for group in model.param_groups for p in group["params"]]
     elif _is_module(model):
-        params = [*model.parameters(), *(model.buffers() if use_buffers else ())]
+        params = model.parameters()
     elif is_array(model) or isinstance(model, Parameter):
         params = [model]
     else:

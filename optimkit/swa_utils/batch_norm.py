@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 
@@ -23,8 +24,8 @@ def update_bn(loader: Iterable[Any], model: Any, device: Any = None) -> None:
 
     Notes
     -----
-    Differs from torch: the momentum of the layers and the mode of the model are restored when the
-    model or the loader raises, too.
+    Differs from torch: when the model or the loader raises, the statistics are what they were; the
+    momentum of the layers and the mode of the model are restored then, too.
 
     Examples
     --------
@@ -41,6 +42,7 @@ def update_bn(loader: Iterable[Any], model: Any, device: Any = None) -> None:
     if not layers:
         return
     momenta = [layer.momentum for layer in layers]
+    kept = [[(buffer, buffer.clone()) for buffer in layer.buffers()] for layer in layers]
     was_training = model.training
     try:
         model.train()
@@ -51,6 +53,10 @@ def update_bn(loader: Iterable[Any], model: Any, device: Any = None) -> None:
             for batch in loader:
                 x = batch[0] if isinstance(batch, list | tuple) else batch
                 model(x if device is None else x.to(device))
+    except BaseException:
+        for buffer, before in chain.from_iterable(kept):
+            buffer.copy_(before)
+        raise
     finally:
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum

@@ -1,5 +1,7 @@
 """Averages of torch modules, and averaging functions."""
 
+import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -22,11 +24,47 @@ def test_a_torch_module_is_used_as_torchs() -> None:
     assert torch.equal(average(x), model(x))
     assert not average.training
     assert len(list(average.parameters())) == 6
-    assert [name for name, _ in average.named_buffers()] == [n for n, _ in model.named_buffers()]
     with pytest.raises(AttributeError, match="nothing_like_it"):
         _ = average.nothing_like_it
-    with pytest.raises(AttributeError, match="train"):
-        _ = AveragedModel([np.zeros(2)]).train
+    assert isinstance(average, torch.nn.Module)
+    assert not isinstance(AveragedModel([np.zeros(2)]), torch.nn.Module)
+    reference = theirs.AveragedModel(model)
+    for listed in ("named_parameters", "named_buffers", "state_dict"):
+        names = [dict(getattr(each, listed)()).keys() for each in (average, reference)]
+        assert list(names[0]) == list(names[1])
+
+
+CALLS = {
+    "to": lambda x: x.to("cpu"),
+    "cpu": lambda x: x.cpu(),
+    "double": lambda x: x.double(),
+    "eval": lambda x: x.eval(),
+    "train": lambda x: x.train(),
+    "requires_grad_": lambda x: x.requires_grad_(False),
+    "share_memory": lambda x: x.share_memory(),
+    "apply": lambda x: x.apply(lambda module: None),
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda x: pickle.loads(pickle.dumps(x)),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_what_a_method_returns_is_still_an_average(call: Any) -> None:
+    model = torch.nn.Linear(2, 2)
+    pair = [lib.AveragedModel(model, avg_fn=None) for lib in (swa_utils, theirs)]
+    for average in pair:
+        average.update_parameters(model)
+    ours, reference = map(call, pair)
+    assert isinstance(ours, AveragedModel)
+    model = call(model)
+    with torch.no_grad():
+        for param in model.parameters():
+            param.mul_(3)
+    for average in (ours, reference):
+        average.update_parameters(model)
+    assert ours.n_averaged.item() == 2
+    for key, expected in reference.state_dict().items():
+        assert_same_bits(ours.state_dict()[key], expected, key)
 
 
 def test_buffers_are_copied() -> None:
@@ -35,7 +73,7 @@ def test_buffers_are_copied() -> None:
     for _ in range(3):
         model(torch.randn(8, 4))
         average.update_parameters(model)
-    for mine, now in zip(average.buffers(), model.buffers(), strict=True):
+    for mine, now in zip(average.module.buffers(), model.buffers(), strict=True):
         assert_same_bits(mine, now)
 
 
@@ -130,3 +168,13 @@ def test_update_bn() -> None:
     with pytest.raises(TypeError):
         swa_utils.update_bn([None], models[0])
     assert models[0][1].momentum == 0.1
+
+
+def test_update_bn_that_raises_has_changed_nothing() -> None:
+    model = network()
+    model(torch.randn(8, 4))
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(AttributeError):
+        swa_utils.update_bn([torch.randn(8, 4), "no batch"], model, device="cpu")
+    for key, expected in before.items():
+        assert_same_bits(model.state_dict()[key], expected, key)
