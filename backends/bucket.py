@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from operator import itemgetter, or_
 from types import SimpleNamespace
@@ -267,13 +268,16 @@ class Bucket:
         """Sort the parameters into units; False if they do not go together any more."""
         hypers, of_group = options
         if self._numbers == ("step",) and len(hypers) == 1:  # as it is nearly always
-            steps = set(map(self._getters[0], self.states))
-            if len(steps) == 1 and type(step := steps.pop()) is int:
+            try:
+                steps = set(map(self._getters[0], self.states))
+            except TypeError:  # an array, which the checks of a new bucket will name
+                return False
+            if len(steps) == 1 and _is_count(step := steps.pop()):
                 self.units, self.rows = [Unit(hypers[0], step + 1, {})], None
                 return True
         columns = [list(map(get, self.states)) for get in self._getters]
         values = [set(column) if _are_plain(column) else set() for column in columns]
-        if not all(values):
+        if not all(values) or (self._counted and not all(map(_is_count, values[-1]))):
             return False
         owners = [of_group[group] for group in self.groups] if len(hypers) > 1 else [0]
         if len(set(owners)) == 1 and all(len(value) == 1 for value in values):
@@ -316,6 +320,11 @@ class Bucket:
                 piece.origins = [self.origins[i] for i in chosen]
             pieces.append(piece)
         return pieces
+
+
+def _is_count(step: Any) -> bool:
+    """Whether this is a step count that numbers can be made from."""
+    return type(step) is int and 0 <= step <= sys.float_info.max
 
 
 def _are_plain(column: list[Any]) -> bool:

@@ -49,6 +49,9 @@ class Rows:
         with adapter.running_on(array):
             self._places, self.grad = adapter.coalesce(entries)
             self._views = {name: adapter.view(x) for name, x in whole.items()}
+            if not array.shape:  # one row, if the gradient has an entry at all
+                self._places = ([0] * len(self.grad),)
+                self._views = {name: view.reshape(1) for name, view in self._views.items()}
             self.taken = {name: view[self._places] for name, view in self._views.items()}
 
     def check(self, new: Mapping[str, Any]) -> None:
@@ -91,7 +94,7 @@ def spread(adapter: Adapter, array: Any, entries: Entries) -> Any:
         places, values = adapter.coalesce(entries)
         view = adapter.view(array)
         whole = adapter.namespace(view).zeros_like(view)
-        whole[places] = values
+        whole[places] = values if places else values.sum()
         return adapter.wrap(whole, array)
 
 

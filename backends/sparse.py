@@ -94,8 +94,6 @@ def entries_of_rows(grad: RowSparse) -> Entries:
 
 def check_places(places: tuple[Any, ...], shape: tuple[int, ...]) -> None:
     """Raise if a place is no integer, or outside of a parameter of this shape."""
-    if not places:
-        raise ValueError("a parameter without axes cannot have a sparse gradient")
     for axis, (place, length) in enumerate(zip(places, shape, strict=False)):
         if getattr(place.dtype, "kind", "") not in ("i", "u") and "int" not in str(place.dtype):
             raise TypeError(f"a sparse gradient has {place.dtype} indices; integers are needed")

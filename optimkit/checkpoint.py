@@ -4,24 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from itertools import chain
 from typing import Any
+
+import numpy as np
 
 from optimkit.backends.adapters import adapter_of
 from optimkit.backends.memory import is_array
 from optimkit.gradients import labels
 from optimkit.groups import Group, hyper_of
+from optimkit.naming import kind_of, naming
 from optimkit.parameter import array_of
 from optimkit.rule import Rule
-from optimkit.state import State
+from optimkit.state import State, step_count
 
 LoadParam = Callable[[Any, Mapping[str, Any], Any, str], dict[str, Any]]
+# From a group and what was saved of it: the saved number of each parameter of the group.
+Match = Callable[[Group, Mapping[str, Any]], Sequence[Any]]
 
 
 def save(groups: Sequence[Group], state: State, rule: type[Rule]) -> dict[str, Any]:
     """Return ``"state"`` by number of parameter, and ``"param_groups"`` with these numbers."""
-    params = chain.from_iterable(group["params"] for group in groups)
-    numbers = {id(param): i for i, param in enumerate(params)}
+    numbers: dict[int, int] = {}
+    start = 0
+    for group in groups:  # as torch numbers a parameter that is in several groups
+        params = enumerate(group["params"], start)
+        numbers.update({id(param): i for i, param in params if id(param) not in numbers})
+        start += len(group["params"])
     saved_groups = [
         {key: value for key, value in group.items() if key != "params"}
         | {"params": [numbers[id(param)] for param in group["params"]]}
@@ -31,7 +39,7 @@ def save(groups: Sequence[Group], state: State, rule: type[Rule]) -> dict[str, A
         numbers[id(param)]: _save_param(rule, array_of(param), entries)
         for param, entries in state.items()
         if entries and id(param) in numbers
-    }
+    } | {key: entries for key, entries in state.items() if not hasattr(key, "shape")}
     return {"state": saved, "param_groups": saved_groups}
 
 
@@ -51,6 +59,7 @@ def load(
     state: State,
     legacy: Mapping[str, Any],
     load_param: LoadParam,
+    match: Match,
 ) -> None:
     """Continue from what was saved: groups and state are changed in place, once all is known.
 
@@ -63,6 +72,8 @@ def load(
         Options for a checkpoint that is older than they are.
     load_param : callable
         ``(array, saved, hyper, label) -> state`` of one parameter.
+    match : callable
+        Such as `by_name`.
     """
     saved_groups = saved["param_groups"]
     if len(saved_groups) != len(groups):
@@ -80,18 +91,54 @@ def load(
                 f"optimizer's group: group {i} has {len(old['params'])} parameters there and "
                 f"{len(group['params'])} here"
             )
-        own = {k: group[k] for k in ("param_names",) if k in group}
-        new = {**legacy, **own, **deepcopy(dict(old)), "params": group["params"]}
+        with naming(f"group {i}"):
+            saved_numbers = match(group, old)
+        own = {k: group[k] for k in ("params", "param_names") if k in group}
+        new = {**legacy, **deepcopy(dict(old)), **own}
         new_groups.append({"params": new.pop("params")} | new)
-        hyper = hyper_of(new)
-        for number, param in zip(old["params"], group["params"], strict=True):
+        hyper = hyper_of(new, legacy)
+        for number, param in zip(saved_numbers, group["params"], strict=True):
             label = next(names)
             if entries := saved["state"].get(number):
                 new_state.append((param, load_param(array_of(param), entries, hyper, label)))
+    numbers = {number for old in saved_groups for number in old["params"]}
+    new_state += [(key, deepcopy(x)) for key, x in saved["state"].items() if key not in numbers]
     for group, new in zip(groups, new_groups, strict=True):
         group.clear()
         group.update(new)
     state.replace(new_state)
+
+
+def by_position(group: Group, saved: Mapping[str, Any]) -> Sequence[Any]:
+    """Match parameters as they stand."""
+    numbers: Sequence[Any] = saved["params"]
+    return numbers
+
+
+def by_name(group: Group, saved: Mapping[str, Any]) -> Sequence[Any]:
+    """Match parameters by name where both sides have names; ValueError if these differ."""
+    names, saved_names = group.get("param_names"), saved.get("param_names")
+    if not names or not saved_names or list(names) == list(saved_names):
+        return by_position(group, saved)
+    if sorted(names) != sorted(saved_names):
+        here, there = set(names) - set(saved_names), set(saved_names) - set(names)
+        raise ValueError(
+            f"the loaded state dict has no parameters {sorted(here)}, but {sorted(there)}; "
+            "load_state_dict(..., by_position=True) goes by their order alone"
+        )
+    numbers = dict(zip(saved_names, saved["params"], strict=True))
+    return [numbers[name] for name in names]
+
+
+def in_order(group: Group, saved: Mapping[str, Any]) -> Sequence[Any]:
+    """Match parameters as they stand; ValueError if their names have another order."""
+    numbers = by_position(group, saved)
+    if list(by_name(group, saved)) != list(numbers):
+        raise ValueError(
+            f"the state is of all parameters together, in the order {saved['param_names']}; "
+            f"here they are in the order {group['param_names']}"
+        )
+    return numbers
 
 
 def load_param(
@@ -103,15 +150,19 @@ def load_param(
     state = {}
     for name, value in saved.items():
         like = expected.get(name, array)
-        if value is None:  # how torch once wrote state that is not there yet
+        if value is None and name != "step":  # how torch once wrote state that is not there yet
             continue
         if name == "step":
-            try:
-                state[name] = int(value)
-            except (TypeError, ValueError):
-                raise ValueError(f"{label}: loaded step is {value!r}, no number") from None
+            with naming(label, "loaded step"):
+                state[name] = step_count(value)
         elif not is_array(value):
+            if is_array(like) and name in expected:
+                raise TypeError(f"{label}: loaded {name} is a {kind_of(value)}, not an array")
             state[name] = value
+        elif "complex" in (kind := str(value.dtype)) and "complex" not in str(array.dtype):
+            raise TypeError(f"{label}: loaded {name} has dtype {kind}, but the parameter is real")
+        elif isinstance(value, np.ndarray) and value.dtype.kind in "OSUmM":
+            raise TypeError(f"{label}: loaded {name} has dtype {kind}, which holds no numbers")
         elif not is_array(like) or (value.shape == () != tuple(array.shape)):
             state[name] = value.item()
         elif tuple(value.shape) != tuple(like.shape):
@@ -120,5 +171,11 @@ def load_param(
             )
         else:
             state[name] = adapter.convert(value, like)
-    missing = {k: v for k, v in expected.items() if k not in state}
-    return state | {k: v for k, v in missing.items() if k == "step"}
+    if "step" in saved and not rule.counts_steps:
+        raise ValueError(f"{label}: loaded a step count, which {rule.__name__} does not keep")
+    if missing := [name for name in expected if name not in saved and name != "step"]:
+        raise ValueError(
+            f"{label}: the loaded state has no {', '.join(missing)}; "
+            f"it has {', '.join(saved)}, as another optimizer's"
+        )
+    return {k: v for k, v in expected.items() if k == "step"} | state

@@ -10,8 +10,8 @@ import numpy as np
 from optimkit.backends.adapters import adapter_of
 from optimkit.backends.memory import is_array
 from optimkit.backends.rows import check_entries, spread
+from optimkit.checkpoint import in_order
 from optimkit.gradients import check_gradient, collect, evaluate, labels
-from optimkit.groups import hyper_of
 from optimkit.naming import naming
 from optimkit.optimizer import Optimizer
 from optimkit.parameter import array_of
@@ -30,6 +30,7 @@ class ClosureOptimizer(Optimizer):
 
     counts_steps = False
     tensor_scalars = False
+    match_saved = staticmethod(in_order)
 
     @staticmethod
     def minimize(
@@ -70,6 +71,7 @@ class ClosureOptimizer(Optimizer):
         if closure is None:
             raise TypeError(f"{name}.step needs a closure that re-evaluates the model")
         group = self.param_groups[0]
+        hyper = self.check_changed(group)
         params, arrays = group["params"], list(map(array_of, group["params"]))
         adapters = list(map(adapter_of, arrays))
         names = labels(self.param_groups)
@@ -109,9 +111,12 @@ class ClosureOptimizer(Optimizer):
             views = [adapter.view(array) for adapter, array in zip(adapters, arrays, strict=True)]
             xp = adapters[0].namespace(views[0])
             start = flatten(views)
+            if not start.size:  # there is nothing to move along
+                evaluated(start)
+                return losses[0]
             known = _each_array(adapters[0].view, self.state.get(params[0], {}))
             try:
-                x, state, _ = self.minimize(xp, start, evaluated, known, hyper_of(group))
+                x, state, _ = self.minimize(xp, start, evaluated, known, hyper)
             except BaseException:
                 put(start)
                 raise

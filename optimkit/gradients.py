@@ -11,8 +11,8 @@ from optimkit.backends.adapters import Adapter, adapter_of
 from optimkit.backends.bucket import Member, Options
 from optimkit.backends.memory import is_array
 from optimkit.backends.rows import Rows, check_entries, spread
-from optimkit.groups import Group
-from optimkit.naming import naming
+from optimkit.groups import CONTAINERS, Group, leaves
+from optimkit.naming import kind_of, naming
 from optimkit.parameter import array_of, gradients_of
 from optimkit.rule import Rule
 from optimkit.state import State
@@ -54,17 +54,27 @@ def collect(groups: Sequence[Group], params: Sequence[Any], grads: Any) -> list[
             f"not a single {type(grads).__name__}"
         )
     found = list(grads)
+    if found and (len(found) != len(params) or isinstance(found[0], CONTAINERS)):
+        nested = dict(leaves(found))
+        if nested.keys() == set(_names(groups)):
+            return _by_name(groups, nested)
     if len(found) != len(params):
         raise ValueError(f"got {len(found)} gradients for {len(params)} parameters")
     return found
 
 
+def _names(groups: Sequence[Group]) -> list[str]:
+    return list(chain.from_iterable(group.get("param_names", ()) for group in groups))
+
+
 def _by_name(groups: Sequence[Group], grads: Mapping[str, Any]) -> list[Any]:
-    names = list(chain.from_iterable(group.get("param_names", ()) for group in groups))
+    names = _names(groups)
     if not names:
         raise KeyError("gradients by name need parameters with names")
     if len(set(names)) != len(names):
         raise ValueError("gradients by name need names that differ; give a sequence instead")
+    if grads.keys() != set(names):  # they may be nested as the parameters are
+        grads = dict(leaves(grads))
     unknown, missing = set(grads) - set(names), set(names) - set(grads)
     if unknown or missing:
         problem = f"unknown: {sorted(unknown)}" if unknown else f"missing: {sorted(missing)}"
@@ -106,8 +116,9 @@ def part(
                 whole[i] = spread(adapter, array, entries)
             else:
                 whole[i] = None
-                known = state.get(params[i]) or rule.initial_state(adapter, array, hyper)
-                rows.append(Rows(params[i], owners[i], adapter, array, known, entries))
+                known = state.get(param) or rule.initial_state(adapter, array, hyper)
+                rule.check_state(adapter, array, known, hyper)
+                rows.append(Rows(param, group, adapter, array, known, entries))
     return whole, rows
 
 
@@ -147,14 +158,37 @@ def checked(
     return members, strangers
 
 
+def name_missing(
+    rule: type[Rule],
+    groups: Sequence[Group],
+    params: Sequence[Any],
+    state: State,
+    options: Options,
+) -> None:
+    """Raise the KeyError that names the parameter whose state is not whole, if there is one."""
+    owners = [g for g, group in enumerate(groups) for _ in group["params"]]
+    for param, owner, label in zip(params, owners, labels(groups), strict=True):
+        array, known = array_of(param), state.get(param)
+        wanted = rule.initial_state(adapter_of(array), array, options.of(owner)) if known else {}
+        if missing := [name for name in wanted if name not in known]:
+            raise KeyError(f"{rule.__name__}: {label}: its state has no {', '.join(missing)}")
+
+
+def forget_gradients(params: Sequence[Any], set_to_none: bool) -> None:
+    """Set the gradients that parameters keep to None, or else to zero in place."""
+    for param in params:
+        if getattr(param, "grad", None) is not None:
+            if set_to_none:
+                param.grad = None
+            else:
+                adapter_of(array_of(param)).zero_gradient(param)
+
+
 def check_gradient(adapter: Adapter, array: Any, grad: Any) -> Any:
     """Return `grad` as an array like `array`, or raise the error that says why it is none."""
     grad = adapter.as_gradient(grad)
     if not adapter.owns(grad) or adapter_of(grad) is not adapter:
-        raise TypeError(
-            f"its gradient is a {type(grad).__module__}.{type(grad).__qualname__}; "
-            f"a {type(array).__module__}.{type(array).__qualname__} is needed"
-        )
+        raise TypeError(f"its gradient is a {kind_of(grad)}; a {kind_of(array)} is needed")
     if adapter.signature(array) == adapter.signature(grad):
         adapter.check_gradient(grad)
         return grad

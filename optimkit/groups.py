@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from numbers import Real
-from operator import is_
+from operator import is_, itemgetter
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +15,7 @@ from optimkit.backends.memory import Territory, is_array, share_memory
 from optimkit.parameter import Parameter, array_of
 
 Group = dict[str, Any]
-NOT_OPTIONS = ("params", "param_names")
+CONTAINERS = (Mapping, list, tuple)
 PLAIN = {float, int, bool, str, type(None)}  # what an option is as it stands
 
 
@@ -35,41 +35,73 @@ def as_groups(params: Any) -> list[Any]:
     items = list(params)
     if not items:
         raise ValueError("optimizer got an empty parameter list")
-    groups = [isinstance(item, Mapping) for item in items]
+    groups = [isinstance(item, Mapping) and not _is_layer(item) for item in items]
     if any(groups) and not all(groups):
         raise TypeError("params mixes parameters and group dicts")
     return items if all(groups) else [{"params": items}]
 
 
+def _is_layer(item: Mapping[Any, Any]) -> bool:
+    """Whether a mapping in the place of a group holds parameters itself."""
+    held = list(item.values())
+    return (
+        "params" not in item
+        and bool(held)
+        and all(is_array(x) or isinstance(x, (Parameter, *CONTAINERS)) for x in held)
+    )
+
+
+def leaves(nest: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """What is in nested mappings, lists, tuples and pairs of a name and a value, by its path."""
+    if not isinstance(nest, CONTAINERS):
+        yield path, nest
+        return
+    if isinstance(nest, Mapping):
+        items = list(nest.items())
+    else:
+        items = list(nest if nest and all(map(_is_pair, nest)) else enumerate(nest))
+    for key, value in items:
+        yield from leaves(value, f"{path}.{key}" if path else str(key))
+
+
+def _is_pair(item: Any) -> bool:
+    """Whether this is a name, and what has it."""
+    return isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)
+
+
 def named(params: Any) -> tuple[list[Any], list[str] | None]:
-    """Read a group's ``"params"``: the parameters, and their names if they have any."""
-    if is_array(params) or isinstance(params, Parameter):
-        items: list[Any] = [params]
-    elif isinstance(params, Mapping):
-        items = list(params.items())
-    elif isinstance(params, set | frozenset):
+    """Read a group's ``"params"``: the parameters, and their names if they have any.
+
+    In nested containers, the name of a parameter is its path.
+    """
+    if isinstance(params, set | frozenset):
         raise TypeError(
             "optimizer parameters need to be organized in ordered collections, but the ordering "
             "of a set changes between runs; please use a list instead"
         )
-    elif isinstance(params, str) or not isinstance(params, Iterable):
+    if is_array(params) or isinstance(params, Parameter):
+        return [params], _own_names([params])
+    if isinstance(params, str) or not isinstance(params, Iterable):
         raise TypeError(f"params must be arrays, not {type(params).__name__}")
-    else:
-        items = list(params)
-    pairs = [isinstance(item, tuple) for item in items]
-    if any(pairs):
-        if not all(pairs):
+    if not isinstance(params, Mapping):
+        params = list(params)
+        pairs = list(map(_is_pair, params))
+        if any(pairs) and not all(pairs):
             raise ValueError(
                 "all optimizer params should be with/without names; some names are missing"
             )
-        if any(len(item) != 2 for item in items):
-            raise ValueError("a parameter with a name is a pair (name, parameter)")
-        names = [name for name, _ in items]
-        if len(set(names)) != len(names):
-            raise ValueError(f"parameter names must differ, not {names}")
-        return [param for _, param in items], names
-    own = [item.name for item in items if isinstance(item, Parameter) and item.name is not None]
-    return items, own if own and len(own) == len(items) == len(set(own)) else None
+        if not any(isinstance(item, CONTAINERS) for item in params):
+            return params, _own_names(params)
+    names, items = map(list, zip(*leaves(params), strict=True)) if params else ([], [])
+    if len(set(names)) != len(names):
+        raise ValueError(f"parameter names must differ, not {names}")
+    return items, names
+
+
+def _own_names(params: list[Any]) -> list[str] | None:
+    """The names that parameters bring with them, if all do and these differ."""
+    own = [item.name for item in params if isinstance(item, Parameter) and item.name is not None]
+    return own if own and len(own) == len(params) == len(set(own)) else None
 
 
 class Claims:
@@ -126,16 +158,16 @@ def _number(name: str, value: Any) -> Any:
     return value.item() if hasattr(value, "item") else float(value)
 
 
-def hyper_of(group: Group) -> SimpleNamespace:
-    """Return the options of a group as attributes, numbers as Python's."""
+def hyper_of(group: Mapping[str, Any], names: Iterable[str]) -> SimpleNamespace:
+    """Return the options of these names as attributes, numbers as Python's.
+
+    What else is in a group is the user's.
+    """
     hyper = SimpleNamespace(sparse=False)
     options = vars(hyper)
-    options.update(group)
-    for key in NOT_OPTIONS:
-        options.pop(key, None)
-    for key, value in options.items():
-        if type(value) not in PLAIN:
-            options[key] = _number(key, value)
+    for key in names:
+        value = group[key]
+        options[key] = value if type(value) in PLAIN else _number(key, value)
     return hyper
 
 
@@ -144,20 +176,19 @@ class Hyper:
 
     def __init__(self, group: Group, values: SimpleNamespace) -> None:
         self.values = values
-        self._keys, self._options = list(group), list(group.values())
+        self._pick = itemgetter(*(name for name in vars(values) if name in group))
+        self._options = self._pick(group)
         self._lasting = all(
             type(value) in PLAIN or (type(value) is tuple and PLAIN.issuperset(map(type, value)))
-            for key, value in group.items()
-            if key not in NOT_OPTIONS
+            for value in self._options
         )
 
     def still(self, group: Group) -> bool:
         """Whether these are the options of `group` as it is now."""
-        return (
-            self._lasting
-            and list(group) == self._keys
-            and all(map(is_, group.values(), self._options))
-        )
+        try:
+            return self._lasting and all(map(is_, self._pick(group), self._options))
+        except KeyError:
+            return False
 
 
 class OptionsOfGroups:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar
 
 Hook = Callable[..., Any]
+Step = TypeVar("Step", bound=Callable[..., Any])
 
 
 class RemovableHandle:
@@ -58,10 +60,74 @@ MOMENTS = (
 )
 
 
+EVERYWHERE = {"step_pre": Hooks(), "step_post": Hooks()}  # of all optimizers
+
+
+def register_optimizer_step_pre_hook(hook: Hook) -> RemovableHandle:
+    """Call ``hook(optimizer, args, kwargs)`` before each step of every optimizer."""
+    return EVERYWHERE["step_pre"].add(hook)
+
+
+def register_optimizer_step_post_hook(hook: Hook) -> RemovableHandle:
+    """Call ``hook(optimizer, args, kwargs)`` after each step of every optimizer."""
+    return EVERYWHERE["step_post"].add(hook)
+
+
+def hooked(step: Step) -> Step:
+    """Let a method be a step: it is counted, and hooks are called before and after it.
+
+    What it calls of its base is no step of its own.
+    """
+
+    @wraps(step)
+    def stepped(self: Hooked, *args: Any, **kwargs: Any) -> Any:
+        if self._stepping:
+            return step(self, *args, **kwargs)
+        self._stepping = True
+        try:
+            result = self._with_hooks(step, args, kwargs)
+        finally:
+            self._stepping = False
+        return result
+
+    return stepped  # type: ignore[return-value]
+
+
 class Hooked:
     """Lets hooks be registered at the moments of an optimizer; with torch's semantics."""
 
     _hooks: dict[str, Hooks]
+    _stepping = False
+    step_count: int
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "step" in vars(cls):
+            cls.step = hooked(vars(cls)["step"])  # type: ignore[attr-defined]
+
+    def _with_hooks(self, step: Hook, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call `step`, the hooks around it, and count it."""
+        own = self._hooks
+        before = [*EVERYWHERE["step_pre"], *own["step_pre"]]
+        after = [*own["step_post"], *EVERYWHERE["step_post"]]
+        args = (self, *args)
+        if before or after:
+            closure = kwargs.pop("closure", None)
+            args = args if closure is None else (*args, closure)
+        for hook in before:
+            result = hook(self, args, kwargs)
+            if result is not None:
+                if not isinstance(result, tuple) or len(result) != 2:
+                    raise RuntimeError(
+                        "a step pre-hook must return None or a tuple of (new_args, new_kwargs), "
+                        f"but got {result!r}"
+                    )
+                args, kwargs = result
+        result = step(*args, **kwargs)
+        self.step_count += 1
+        for hook in after:
+            hook(self, args, kwargs)
+        return result
 
     def register_step_pre_hook(self, hook: Hook) -> RemovableHandle:
         """Call ``hook(optimizer, args, kwargs)`` before each step.

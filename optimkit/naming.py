@@ -8,6 +8,11 @@ from types import TracebackType
 KINDS = (TypeError, ValueError, RuntimeError)
 
 
+def kind_of(x: object) -> str:
+    """What errors call the type of an object."""
+    return f"{type(x).__module__}.{type(x).__qualname__}"
+
+
 class naming:  # it reads as a statement: with naming("Adam", label):
     """Puts names before the message of a TypeError, ValueError or RuntimeError of the block.
 

@@ -11,9 +11,16 @@ from optimkit.backends.adapters import adapter_of
 from optimkit.backends.bucket import Options, buckets
 from optimkit.backends.kept_trace import pure
 from optimkit.backends.rows import Rows, row_buckets
-from optimkit.gradients import checked, collect, evaluate, part
+from optimkit.gradients import checked, collect, evaluate, forget_gradients, name_missing, part
 from optimkit.groups import Claims, Group, OptionsOfGroups, as_groups, named
-from optimkit.hooks import MOMENTS, Hooked, Hooks
+from optimkit.hooks import (
+    MOMENTS,
+    Hooked,
+    Hooks,
+    hooked,
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
 from optimkit.naming import naming
 from optimkit.parameter import array_of
 from optimkit.rule import Rule
@@ -80,14 +87,23 @@ class Optimizer(Rule, Hooked):
 
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         self.defaults = {"fused": None, "differentiable": False, **defaults}
-        self.state = State()
+        self._state = State()
         self.param_groups: list[Group] = []
         self._begin()
         if vars(self).pop("_without_params", False):
-            self.check_group(self.defaults)
+            self.check_group(self.defaults, self.defaults)
             return
         for group in as_groups(params):
             self.add_param_group(group)
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    @state.setter
+    def state(self, state: Mapping[Any, dict[str, Any]]) -> None:
+        # `optimizer.state = defaultdict(dict)` is how torch's users begin anew.
+        self._state = State(state)
 
     def _begin(self) -> None:
         """Set what is neither pickled nor copied."""
@@ -124,7 +140,7 @@ class Optimizer(Rule, Hooked):
         names = group.pop("param_names", None) or names
         for key, value in self.defaults.items():
             group.setdefault(key, value)
-        hyper = self.check_group(group)
+        hyper = self.check_group(group, self.defaults)
         if self._claims is None:
             self._claims = Claims(self._params())
         count = len(self._claims.extents)
@@ -157,6 +173,7 @@ class Optimizer(Rule, Hooked):
     def step(self, closure: Callable[[], tuple[Loss, Gradients]]) -> Loss: ...
     @overload
     def step(self, closure: Callable[[], Loss]) -> Loss: ...
+    @hooked
     def step(self, closure: Callable[[], Any] | None = None, *, grads: Any = None) -> Any:
         """Update every parameter that has a gradient.
 
@@ -179,28 +196,12 @@ class Optimizer(Rule, Hooked):
         TypeError, ValueError, RuntimeError, KeyError
             For a gradient of the wrong kind or dtype, shape, device or name; nothing has changed.
         """
-        before, after = self._hooks["step_pre"], self._hooks["step_post"]
-        if not before and not after:
-            loss = self._step(closure, grads)
-            self.step_count += 1
-            return loss
-        args: tuple[Any, ...] = (self,) if closure is None else (self, closure)
-        kwargs: dict[str, Any] = {} if grads is None else {"grads": grads}
-        for hook in before:
-            result = hook(self, args, kwargs)
-            if result is not None:
-                if not isinstance(result, tuple) or len(result) != 2:
-                    raise RuntimeError(
-                        "a step pre-hook must return None or a tuple of (new_args, new_kwargs), "
-                        f"but got {result!r}"
-                    )
-                args, kwargs = result
-        optimizer, *others = args
-        loss = optimizer._step(*others, **kwargs)
-        self.step_count += 1
-        for hook in after:
-            hook(self, args, kwargs)
-        return loss
+        if closure is not None and not callable(closure):
+            raise TypeError(
+                f"step takes a closure, not a {type(closure).__name__}; "
+                "gradients are given as step(grads=...)"
+            )
+        return self._step(closure, grads)
 
     def _step(self, closure: Callable[[], Any] | None = None, grads: Any = None) -> Any:
         loss = None
@@ -213,10 +214,10 @@ class Optimizer(Rule, Hooked):
     def _advance(self, params: list[Any], grads: list[Any]) -> None:
         """Check everything, make ready what changes parameters and state, and do it."""
         stepper, state = self._stepper, self.state
+        options = self._options.renew(self.param_groups, self.check_changed)
         rows: list[Rows] = []
         try:
             stepper.recount()
-            options = self._options.renew(self.param_groups, self.check_changed)
             if not stepper.again(params, grads, state.version, options):
                 rule = type(self)
                 whole, rows = part(rule, self.param_groups, params, grads, state, options)
@@ -224,8 +225,10 @@ class Optimizer(Rule, Hooked):
                     self._lay_out(params, whole, options)
             touched = row_buckets(rows) if rows else ()
             stepper.run(stepper.prepare(self.update, options, self.native, touched))
-        except BaseException:
+        except BaseException as error:
             stepper.forget()
+            if isinstance(error, KeyError):
+                name_missing(type(self), self.param_groups, params, state, options)
             raise
         finally:
             stepper.release()
@@ -274,12 +277,7 @@ class Optimizer(Rule, Hooked):
         set_to_none : bool, default True
             Set them to None; otherwise to zero, in place.
         """
-        for param in self._params():
-            if getattr(param, "grad", None) is not None:
-                if set_to_none:
-                    param.grad = None
-                else:
-                    adapter_of(array_of(param)).zero_gradient(param)
+        forget_gradients(self._params(), set_to_none)
 
     # ------------------------------------------------------------------ checkpoints
 
@@ -302,7 +300,9 @@ class Optimizer(Rule, Hooked):
                 result = changed
         return result
 
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+    match_saved = staticmethod(checkpoint.by_name)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *, by_position: bool = False) -> None:
         """Continue from a state dict of optimkit or torch.
 
         Arrays are copied to the kind, dtype and device of their parameter. Options that an older
@@ -311,12 +311,15 @@ class Optimizer(Rule, Hooked):
         Parameters
         ----------
         state_dict : dict
-            From `state_dict`, of an optimizer with groups of the same lengths.
+            From `state_dict`, of an optimizer with groups of the same lengths. Within a group,
+            parameters that have names there and here are matched by name, others by position.
+        by_position : bool, default False
+            Match by position whatever the names are. Parameters keep their own.
 
         Raises
         ------
         ValueError
-            If groups or shapes do not fit. Nothing has changed then.
+            If groups, names or shapes do not fit. Nothing has changed then.
         KeyError
             If ``"state"`` or ``"param_groups"`` is missing.
         """
@@ -325,17 +328,12 @@ class Optimizer(Rule, Hooked):
             changed = hook(self, saved)
             if changed is not None:
                 saved = changed
-        checkpoint.load(saved, self.param_groups, self.state, self._legacy(), self._load_param)
+        match = checkpoint.by_position if by_position else self.match_saved
+        state, legacy = self.state, self.legacy()
+        checkpoint.load(saved, self.param_groups, state, legacy, self._load_param, match)
         self._stepper.forget()
         for hook in self._hooks["load_state_dict_post"]:
             hook(self)
-
-    def _legacy(self) -> dict[str, Any]:
-        """Options for a checkpoint older than they are: the constructor's own defaults."""
-        try:
-            return self.defaults | self._unbound().defaults
-        except (TypeError, ValueError):  # it cannot do without being given some
-            return self.defaults
 
     def _load_param(
         self, array: Any, saved: Mapping[str, Any], hyper: Any, label: str
@@ -345,13 +343,15 @@ class Optimizer(Rule, Hooked):
 
     def __getstate__(self) -> dict[str, Any]:
         self._stepper.recount()
-        keys = ("defaults", "state", "param_groups")
-        own = {k: v for k, v in vars(self).items() if not k.startswith("_") and k != "step_count"}
-        return {key: own[key] for key in keys} | own
+        # A step in the object itself is the class's, as a torch scheduler has wrapped it: its own.
+        own = {k: v for k, v in vars(self).items() if not k.startswith("_")}
+        first = {"defaults": self.defaults, "state": self.state, "param_groups": self.param_groups}
+        return first | {k: v for k, v in own.items() if k not in ("step", "step_count")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
         self._begin()
+        for name, value in state.items():
+            setattr(self, name, value)
 
     def __repr__(self) -> str:
         text = f"{type(self).__name__} ("
@@ -362,4 +362,9 @@ class Optimizer(Rule, Hooked):
         return text + ")"
 
 
-__all__ = ["Optimizer", "pure"]
+__all__ = [
+    "Optimizer",
+    "pure",
+    "register_optimizer_step_post_hook",
+    "register_optimizer_step_pre_hook",
+]

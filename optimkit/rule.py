@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -11,8 +11,9 @@ from optimkit.backends.adapters import Adapter
 from optimkit.backends.memory import is_array
 from optimkit.backends.program import RESERVED
 from optimkit.groups import hyper_of
-from optimkit.naming import naming
+from optimkit.naming import kind_of, naming
 from optimkit.options import Limit, check_limits
+from optimkit.state import step_count
 
 
 class Rule:
@@ -70,7 +71,15 @@ class Rule:
         **options
             Arguments of the constructor, which decides what becomes of them; `params` not.
         """
-        return hyper_of(cls._unbound(**options).defaults)
+        defaults = cls._unbound(**options).defaults
+        return hyper_of(defaults, defaults)
+
+    def legacy(self) -> dict[str, Any]:
+        """Options for a checkpoint older than they are: the constructor's own defaults."""
+        try:
+            return self.defaults | self._unbound().defaults
+        except (TypeError, ValueError):  # it cannot do without being given some
+            return self.defaults
 
     @classmethod
     def _unbound(cls, **options: Any) -> Self:
@@ -81,9 +90,9 @@ class Rule:
         return rule
 
     @classmethod
-    def check_group(cls, options: Mapping[str, Any]) -> Any:
+    def check_group(cls, group: Mapping[str, Any], names: Iterable[str]) -> Any:
         """Return the options of a new group by attribute, or raise what is wrong with them."""
-        name, hyper = cls.__name__, hyper_of(dict(options))
+        name, hyper = cls.__name__, hyper_of(group, names)
         if hyper.fused not in (None, True, False):
             raise TypeError(f"{name}: invalid fused: {hyper.fused!r}; it must be None or a bool")
         if hyper.differentiable:
@@ -106,7 +115,7 @@ class Rule:
         name = type(self).__name__
         if missing := self.defaults.keys() - group.keys():
             raise KeyError(f"{name}: a group has no option {sorted(missing)}")
-        hyper = hyper_of(group)
+        hyper = hyper_of(group, self.defaults)
         check_limits(name, self.limits, vars(hyper), kinds_only=True)
         return hyper
 
@@ -129,19 +138,39 @@ class Rule:
     @classmethod
     def check_state(cls, adapter: Adapter, array: Any, state: dict[str, Any], hyper: Any) -> None:
         """Raise if the rule cannot go on from a state, which a user may have changed."""
+        if state and cls.counts_steps and "step" not in state:
+            raise KeyError("its state has no step")
         for name, value in state.items():
-            if name == "step" or isinstance(value, np.generic):
-                state[name] = int(value) if name == "step" else value.item()
-            elif is_array(value) and adapter.owns(value):
-                with naming(f"its state {name}"):
-                    adapter.check_parameter(value)
-                if tuple(value.shape) != tuple(array.shape):
-                    wanted = cls.initial_state(adapter, array, hyper).get(name, array)
-                    if tuple(value.shape) != tuple(wanted.shape):
-                        raise ValueError(
-                            f"its state {name} has shape {tuple(value.shape)}; "
-                            f"{tuple(wanted.shape)} is needed"
-                        )
+            if name == "step":
+                with naming("its state step"):
+                    state[name] = step_count(value)
+            elif isinstance(value, np.generic):
+                state[name] = value.item()
+            elif is_array(value):
+                state[name] = cls._checked_entry(adapter, array, name, value, hyper)
+
+    @classmethod
+    def _checked_entry(cls, adapter: Adapter, array: Any, name: str, value: Any, hyper: Any) -> Any:
+        if not adapter.owns(value):
+            raise TypeError(f"its state {name} is a {kind_of(value)}; {kind_of(array)} is needed")
+        alike = tuple(value.shape) == tuple(array.shape)
+        if not alike or value.dtype != array.dtype:  # as what `init` makes may be, too
+            known = cls.initial_state(adapter, array, hyper)
+            wanted = known.get(name, array)
+            if not is_array(wanted):
+                return value.item()
+            if tuple(value.shape) != tuple(wanted.shape):
+                raise ValueError(
+                    f"its state {name} has shape {tuple(value.shape)}; "
+                    f"{tuple(wanted.shape)} is needed"
+                )
+            if name in known and value.dtype != wanted.dtype:
+                raise TypeError(
+                    f"its state {name} has dtype {value.dtype}; {wanted.dtype} is needed"
+                )
+        with naming(f"its state {name}"):
+            adapter.check_parameter(value)
+        return value
 
 
 __all__ = ["Rule"]

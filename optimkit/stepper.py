@@ -62,14 +62,14 @@ class Stepper:
         self._replayed = []
         self._plan: Plan | None = None  # that of the latest step
         self._plans: dict[Any, Plan] = {}  # by the gradients that are missing
-        self.version = -1  # of the states that the plans have
+        self.version: object = None  # of the states that the plans have
 
     @property
     def strangers(self) -> list[tuple[Any, dict[str, Any]]]:
         """Parameters of the latest step with a state that its owner does not know yet."""
         return self._plan.strangers if self._plan is not None else []
 
-    def registered(self, version: int, strangers: list[tuple[Any, dict[str, Any]]]) -> None:
+    def registered(self, version: object, strangers: list[tuple[Any, dict[str, Any]]]) -> None:
         """Note that the owner of the states knows all but these, and has another version now."""
         assert self._plan is not None
         self._plan.strangers = strangers
@@ -82,15 +82,15 @@ class Stepper:
         """What a step is taken over."""
         return self._plan.buckets if self._plan is not None else []
 
-    def again(self, params: list[Any], grads: list[Any], version: int, options: Options) -> bool:
+    def again(self, params: list[Any], grads: list[Any], version: object, options: Options) -> bool:
         """Take the gradients of another step; False if the plan does not fit it.
 
         Parameters
         ----------
         params, grads : list
             What is optimized, and its gradients or None: lists that nobody else changes.
-        version : int
-            Another number wherever a parameter has got another dict of state.
+        version : object
+            Another one wherever a parameter has got another dict of state.
         options : Options
         """
         if self.version != version:
@@ -106,7 +106,7 @@ class Stepper:
         self,
         params: list[Any],
         grads: list[Any],
-        version: int,
+        version: object,
         options: Options,
         buckets: list[Bucket],
     ) -> None:

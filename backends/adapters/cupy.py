@@ -101,6 +101,8 @@ class CuPyAdapter(Adapter):
     def wrap(self, view: Any, like: Any = None) -> Any:
         if like is None or like.dtype.kind != "c" or view.shape != (*like.shape, 2):
             return view
+        if view.strides[-1] != view.itemsize:
+            view = cp.ascontiguousarray(view)
         return view.view(like.dtype)[..., 0]
 
     def convert(self, value: Any, like: Any) -> Any:

@@ -115,6 +115,8 @@ class NumPyAdapter(Adapter):
     def wrap(self, view: Any, like: Any = None) -> Any:
         if like is None or like.dtype.kind != "c" or view.shape != (*like.shape, 2):
             return view
+        if view.strides[-1] != view.itemsize:
+            view = np.ascontiguousarray(view)
         return view.view(f"{view.dtype.byteorder}c{2 * view.itemsize}")[..., 0]
 
     def convert(self, value: Any, like: Any) -> Any:

@@ -173,7 +173,10 @@ class TorchAdapter(Adapter):
         if not _pairs(x, like):
             return x
         # NumPy gives an array without elements strides that torch cannot view as complex.
-        return torch.view_as_complex(x) if x.numel() else x.new_empty(like.shape, dtype=like.dtype)
+        if not x.numel():
+            return x.new_empty(like.shape, dtype=like.dtype)
+        apart = x.stride(-1) != 1 or any(stride % 2 for stride in x.stride()[:-1])
+        return torch.view_as_complex(x.contiguous() if apart else x)
 
     def convert(self, value: Any, like: Any) -> Any:
         if not isinstance(value, Tensor):
@@ -201,8 +204,12 @@ class TorchAdapter(Adapter):
         if entries.unique:
             values = values.clone()
         else:
-            indices = torch.stack(
-                [torch.as_tensor(x).to(values.device, torch.int64) for x in places]
+            columns = [torch.as_tensor(x).to(values.device, torch.int64) for x in places]
+            # a tensor without axes has no places, only values
+            indices = (
+                torch.stack(columns)
+                if columns
+                else torch.empty(0, len(values), dtype=torch.int64, device=values.device)
             )
             grad = torch.sparse_coo_tensor(indices, values, entries.shape, check_invariants=False)
             grad = grad.coalesce()
@@ -227,8 +234,8 @@ class TorchAdapter(Adapter):
         param.grad.zero_()
 
     def scalar(self, number: float) -> Any:
-        scalar = torch.tensor(number, dtype=torch.float32)  # a step count may need more
-        return scalar if scalar.item() == number else torch.tensor(number, dtype=torch.float64)
+        scalar = torch.tensor(number, dtype=torch.float32, device="cpu")
+        return scalar if scalar.item() == number else scalar.new_tensor(number, dtype=torch.float64)
 
     def touched(self, arrays: Sequence[Any]) -> None:
         torch.autograd.graph.increment_version(arrays)

@@ -26,7 +26,7 @@ BAD_PARAMS = [
     ("a set", lambda: {tensor(1.0)}, TypeError, "set"),
     ("a group with a set", lambda: [{"params": {tensor(1.0)}}], TypeError, "set"),
     ("numbers", lambda: [array(1.0), 2.0], TypeError, r"parameter 1.*float"),
-    ("a list of numbers", lambda: [[1.0, 2.0]], TypeError, r"parameter 0.*list"),
+    ("a list of numbers", lambda: [[1.0, 2.0]], TypeError, r"parameter 0.0: .*float"),
     ("integers", lambda: [array(1, dtype="int64")], TypeError, r"parameter 0.*int64"),
     ("named integers", lambda: {"w": array(1, dtype="int64")}, TypeError, r"parameter w.*int64"),
     ("booleans", lambda: [array(1.0), np.array([True])], TypeError, r"parameter 1.*bool"),
