@@ -116,9 +116,9 @@ def part(
                 whole[i] = spread(adapter, array, entries)
             else:
                 whole[i] = None
-                known = state.get(param) or rule.initial_state(adapter, array, hyper)
+                known = state.get(params[i]) or rule.initial_state(adapter, array, hyper)
                 rule.check_state(adapter, array, known, hyper)
-                rows.append(Rows(param, group, adapter, array, known, entries))
+                rows.append(Rows(params[i], owners[i], adapter, array, known, entries))
     return whole, rows
 
 

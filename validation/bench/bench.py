@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import optimkit as ok
+from optimkit.validation.arguments import new_file, one_of, positive
 from optimkit.validation.bench.costs import costs
 from optimkit.validation.bench.device import SUBJECTS as SUBJECTS_ON_DEVICE
 from optimkit.validation.bench.device import WORKLOADS as ON_DEVICE
@@ -80,16 +81,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``optimkit bench``."""
     parser.add_argument(
         "subject",
-        choices=[*SUBJECTS, "all", []],
+        type=one_of("subject", [*SUBJECTS, "all"]),
         nargs="*",
-        default=[],
         metavar="SUBJECT",
         help=f"what to measure: {', '.join(SUBJECTS)}, or all (default: {', '.join(USUAL)})",
     )
-    parser.add_argument("--workload", choices=[*WORKLOADS, *ON_DEVICE], nargs="*")
+    parser.add_argument(
+        "--workload",
+        type=one_of("workload", [*WORKLOADS, *ON_DEVICE]),
+        nargs="*",
+        metavar="WORKLOAD",
+        help=f"of these: {', '.join(WORKLOADS)} (all); on a device: {', '.join(ON_DEVICE)}",
+    )
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--rounds", type=int, default=21, help="turns of each candidate")
-    parser.add_argument("--json", metavar="FILE", help="write the figures for machines")
+    parser.add_argument("--rounds", type=positive, default=21, help="turns of each candidate")
+    parser.add_argument(
+        "--json", type=new_file, metavar="FILE", help="write the figures for machines"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -127,8 +135,7 @@ def run(args: argparse.Namespace) -> int:
         console.print()
     console.print(_rich_bounds(bounds))
     if args.json:
-        with open(args.json, "w") as file:
-            json.dump(_as_json(tables, bounds), file, indent=1)
+        args.json.write_text(json.dumps(_as_json(tables, bounds), indent=1))
     return 0 if all(bound.held for bound in bounds) else 1
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import difflib
 import inspect
 import sys
 import textwrap
@@ -18,6 +17,7 @@ import optimkit as ok
 from optimkit.backends.engines import NAMES
 from optimkit.backends.memory import is_array
 from optimkit.backends.program import Traced
+from optimkit.validation.arguments import suggestion
 from optimkit.validation.explain.curves import chart, curve, plot
 from optimkit.validation.explain.formulas import display, plain
 from optimkit.validation.explain.page import Page
@@ -86,17 +86,22 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _read_options(subject: type, pairs: list[str]) -> Options:
-    known, options = [*signature(subject)][1:], {}
+    parameters, options = signature(subject), {}
+    known = [*parameters][1:]
     for pair in pairs:
         name, equals, text = pair.partition("=")
-        if not equals or name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+        if name not in known:
+            hint = suggestion(name, known, f"there are {', '.join(known)}")
             raise Refusal(f"--option {pair}: no NAME=VALUE of {subject.__name__}; {hint}")
+        if not equals or not text:
+            raise Refusal(f"--option {pair}: a value is missing; give --option {name}=VALUE")
         try:
-            options[name] = ast.literal_eval(text)
+            value = ast.literal_eval(text)
         except (SyntaxError, ValueError):
-            options[name] = text
+            value = text
+        if isinstance(parameters[name].default, bool) and not isinstance(value, bool):
+            raise Refusal(f"--option {pair}: {name} is True or False, not {text}")
+        options[name] = value
     return options
 
 

@@ -7,10 +7,10 @@ import json
 import re
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import optimkit as ok
+from optimkit.validation.arguments import new_file
 from optimkit.validation.explain.curves import curve
 from optimkit.validation.explain.formulas import plain
 from optimkit.validation.explain.subjects import (
@@ -58,7 +58,9 @@ def describe(name: str, subject: type) -> dict[str, Any]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``optimkit list``."""
     parser.add_argument("--schedulers", action="store_true", help="learning-rate schedulers")
-    parser.add_argument("--json", metavar="FILE", help="write the table for machines")
+    parser.add_argument(
+        "--json", type=new_file, metavar="FILE", help="write the table for machines"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -69,7 +71,8 @@ def run(args: argparse.Namespace) -> int:
     rows = [describe(name, subject) for name, subject in known.items()]
     Console(highlight=False).print(_scheduler_table(rows) if args.schedulers else _table(rows))
     if args.json:
-        Path(args.json).write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+        text = json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
+        args.json.write_text(text, encoding="utf-8")
     return 0
 
 

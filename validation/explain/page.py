@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 
@@ -53,7 +54,12 @@ class Page:
         self._indented(table)
 
     def code(self, text: str, language: str) -> None:
+        """Show code; as it is where it goes to a file or another program."""
         from rich.syntax import Syntax
+
+        if not self.console.is_terminal:
+            self.console.out(textwrap.indent(text.rstrip(), "  "), highlight=False)
+            return
 
         self._indented(
             Syntax(text, language, theme="ansi_dark", background_color="default", word_wrap=True)

@@ -6,7 +6,6 @@ the rest from running the rule on a small array and from tracing it.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import math
 import re
@@ -21,6 +20,7 @@ from optimkit import lr_scheduler
 from optimkit.backends.memory import is_array
 from optimkit.backends.program import Traced
 from optimkit.backends.trace import NotTraceable, trace
+from optimkit.validation.arguments import suggestion
 from optimkit.validation.explain.formulas import plain
 
 Options = dict[str, Any]
@@ -113,9 +113,7 @@ def find(name: str) -> type:
     wanted = name.rpartition(".")[2].lower()
     if wanted in by_lower:
         return by_lower[wanted]
-    close = difflib.get_close_matches(wanted, by_lower, n=3, cutoff=0.5)
-    names = [by_lower[key].__name__ for key in close]
-    hint = f"did you mean {' or '.join(names)}?" if names else "optimkit list shows what there is"
+    hint = suggestion(wanted, known, "optimkit list shows what there is")
     raise Refusal(f"there is no optimizer or scheduler called {name!r}; {hint}")
 
 

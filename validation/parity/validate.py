@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 import optimkit as ok
+from optimkit.validation.arguments import new_file, one_of, positive
 from optimkit.validation.parity import digits, functions
 from optimkit.validation.parity import trajectories as parity
 from optimkit.validation.parity.checks import Check, can_run, check_optimizer, steps_for
@@ -63,7 +64,14 @@ class Findings:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
-    parser.add_argument("names", nargs="*", metavar="OPTIMIZER", help="only these (all)")
+    public = [name for name in OPTIMIZERS if hasattr(ok, name)]
+    parser.add_argument(
+        "names",
+        nargs="*",
+        type=one_of("optimizer", public),
+        metavar="OPTIMIZER",
+        help="only these (all)",
+    )
     parser.add_argument("--quick", action="store_true", help="100 steps instead of 1,000")
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
@@ -75,10 +83,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument(
         "--record", action="store_true", help="write the recordings anew with the installed torch"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings as JSON")
-    parser.add_argument("--report", type=Path, metavar="FILE.html", help="write a page with plots")
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="write the findings as JSON")
     parser.add_argument(
-        "--jobs", type=int, default=min(2, os.cpu_count() or 1), help="processes (%(default)s)"
+        "--report", type=new_file, metavar="FILE.html", help="write a page with plots"
+    )
+    parser.add_argument(
+        "--jobs", type=positive, default=min(2, os.cpu_count() or 1), help="processes (%(default)s)"
     )
 
 
@@ -94,11 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
     if (arguments.live or arguments.record) and not has_torch:
         complaints.print("[red]error:[/] torch is not installed; pip install 'optimkit\\[torch]'")
         return 2
-    public = [name for name in OPTIMIZERS if hasattr(ok, name)]
-    names = arguments.names or public
-    if unknown := [name for name in names if name not in public]:
-        complaints.print(f"[red]error:[/] no optimizer is called {', '.join(unknown)}")
-        return 2
+    names = arguments.names or [name for name in OPTIMIZERS if hasattr(ok, name)]
     try:
         if arguments.record:
             return record(names, console)
