@@ -14,14 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from importlib.util import find_spec
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from optimkit.backends.engines.threads import run_compiled, shares, thread_count
-from optimkit.backends.kernel_cache import imported
+from optimkit.backends.kernel_cache import CannotCompile, Kernels, can_compile, imported
 
 WIDTH = 1_024
 CHUNK = 16 * WIDTH
@@ -86,7 +84,7 @@ def square_sum(xp: Any, x: Any) -> Any:
     return total(xp, xp.reshape(squares(xp, x), (-1,))) if x.ndim > 0 else x * x
 
 
-def _kernel_for(x: Any) -> ModuleType | None:
+def _kernel_for(x: Any) -> Kernels | None:
     """The kernels for an array of NumPy that lies in order, in this machine's order of bytes."""
     if type(x) is not np.ndarray or not x.flags.c_contiguous or not x.dtype.isnative:
         return None
@@ -243,13 +241,17 @@ def scale_parallel(addresses, counts, factor, bounds):
 
 
 @cache
-def compiled(dtype: str, sum_dtype: str) -> ModuleType | None:
+def compiled(dtype: str, sum_dtype: str) -> Kernels | None:
     """Import the kernels for memory of a dtype; None without Numba, or for half precision."""
-    if find_spec("numba") is None or find_spec("platformdirs") is None:
+    if dtype not in ("float32", "float64") or not can_compile():
         return None
-    if dtype not in ("float32", "float64"):
+    kernel = imported(TEXT.format(dtype=dtype, sum=sum_dtype, width=WIDTH, strip=STRIP))
+    nothing = np.empty(0, np.int64)
+    try:
+        kernel.serial(nothing, nothing, 2, np.empty(0, sum_dtype))
+    except CannotCompile:  # the sums are the same without it
         return None
-    return imported(TEXT.format(dtype=dtype, sum=sum_dtype, width=WIDTH, strip=STRIP))
+    return kernel
 
 
 def cut(addresses: Sequence[int], sizes: Sequence[int], itemsize: int) -> tuple[Any, Any, Any]:
@@ -262,7 +264,7 @@ def cut(addresses: Sequence[int], sizes: Sequence[int], itemsize: int) -> tuple[
     return starts, np.minimum(counts[owners] - place * CHUNK, CHUNK), owners
 
 
-def pieces(kernel: ModuleType, starts: Any, counts: Any, power: int, dtype: Any) -> Any:
+def pieces(kernel: Kernels, starts: Any, counts: Any, power: int, dtype: Any) -> Any:
     """The sum of ``abs(x)**power`` over each piece of memory."""
     sums = np.empty(len(starts), dtype)
     run_compiled(kernel.serial, kernel.parallel, (starts, counts, power, sums), _bounds(counts))

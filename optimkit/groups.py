@@ -161,10 +161,11 @@ def _number(name: str, value: Any) -> Any:
 def hyper_of(group: Mapping[str, Any], names: Iterable[str]) -> SimpleNamespace:
     """Return the options of these names as attributes, numbers as Python's.
 
-    What else is in a group is the user's.
+    What else is in a group is the user's, whose own rule may read it where it is plain.
     """
     hyper = SimpleNamespace(sparse=False)
     options = vars(hyper)
+    options.update({key: value for key, value in group.items() if type(value) in PLAIN})
     for key in names:
         value = group[key]
         options[key] = value if type(value) in PLAIN else _number(key, value)
@@ -177,7 +178,7 @@ class Hyper:
     def __init__(self, group: Group, values: SimpleNamespace) -> None:
         self.values = values
         self._pick = itemgetter(*(name for name in vars(values) if name in group))
-        self._options = self._pick(group)
+        self._options, self._size = self._pick(group), len(group)
         self._lasting = all(
             type(value) in PLAIN or (type(value) is tuple and PLAIN.issuperset(map(type, value)))
             for value in self._options
@@ -186,7 +187,11 @@ class Hyper:
     def still(self, group: Group) -> bool:
         """Whether these are the options of `group` as it is now."""
         try:
-            return self._lasting and all(map(is_, self._pick(group), self._options))
+            return (
+                self._lasting
+                and len(group) == self._size
+                and all(map(is_, self._pick(group), self._options))
+            )
         except KeyError:
             return False
 

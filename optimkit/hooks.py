@@ -107,14 +107,15 @@ class Hooked:
 
     def _with_hooks(self, step: Hook, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call `step`, the hooks around it, and count it."""
-        own = self._hooks
-        before = [*EVERYWHERE["step_pre"], *own["step_pre"]]
-        after = [*own["step_post"], *EVERYWHERE["step_post"]]
-        args = (self, *args)
-        if before or after:
-            closure = kwargs.pop("closure", None)
-            args = args if closure is None else (*args, closure)
-        for hook in before:
+        own, args = self._hooks, (self, *args)
+        before, after = own["step_pre"], own["step_post"]
+        if not before and not after and not any(EVERYWHERE.values()):
+            result = step(*args, **kwargs)
+            self.step_count += 1
+            return result
+        closure = kwargs.pop("closure", None)
+        args = args if closure is None else (*args, closure)
+        for hook in (*EVERYWHERE["step_pre"], *before):
             result = hook(self, args, kwargs)
             if result is not None:
                 if not isinstance(result, tuple) or len(result) != 2:
@@ -125,7 +126,7 @@ class Hooked:
                 args, kwargs = result
         result = step(*args, **kwargs)
         self.step_count += 1
-        for hook in after:
+        for hook in (*after, *EVERYWHERE["step_post"]):
             hook(self, args, kwargs)
         return result
 

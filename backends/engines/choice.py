@@ -15,6 +15,7 @@ from optimkit.backends.bucket import Bucket
 from optimkit.backends.engines import eager
 from optimkit.backends.engines.base import Divided, Engine, Job
 from optimkit.backends.kept_trace import KeptTrace
+from optimkit.backends.kernel_cache import CannotCompile
 from optimkit.backends.program import Traced
 from optimkit.backends.trace import NotTraceable
 
@@ -42,13 +43,27 @@ def available_engines() -> list[str]:
     return [name for name in NAMES if _lack(name) is None]
 
 
+_given_up: dict[str, str] = {}  # what has turned out not to work here, and how
+
+
 def _lack(name: str) -> str | None:
-    return _engine(name).lack() if name in FUSED else None
+    """Why an engine cannot be used here, or None."""
+    return _given_up.get(name) or (_engine(name).lack() if name in FUSED else None)
 
 
 def works(name: str) -> bool:
     """Whether an engine can be used here."""
     return _lack(name) is None
+
+
+def _give_up(engine: Engine, error: CannotCompile) -> None:
+    if engine.name not in _given_up:
+        _given_up[engine.name] = f"it has failed before: {error}"
+        warnings.warn(
+            f"the engine {engine.name!r} does not work here and is not used any more: {error}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 def _check(name: str, origin: str) -> str:
@@ -153,8 +168,12 @@ def choose(bucket: Bucket, update: Callable[..., Any], native: bool = False) -> 
             if len(traces) > 1:
                 _check_one_program(traces)
             engine, reasons = cache.get(("engine", forced)) or _able(bucket, forced)
-            if engine is not None:
-                return bucket.at_home(engine.job(bucket, traces))
+            while engine is not None:
+                try:
+                    return bucket.at_home(engine.job(bucket, traces))
+                except CannotCompile as error:
+                    _give_up(engine, error)
+                    engine, reasons = _able(bucket, forced)
             objections += reasons
     if bucket.device.startswith("cuda") and bucket.adapter.is_capturing(0):
         raise RuntimeError(
@@ -173,7 +192,7 @@ def _able(bucket: Bucket, forced: str | None) -> tuple[Engine | None, list[str]]
         engine = _engine(name)
         objection = engine.objection(bucket)
         if objection is None:  # before that, to ask may import much
-            objection = engine.lack()
+            objection = _lack(name)
             if objection is not None and bucket.device != "cpu":
                 _warn(f"on {bucket.device} the engine {name!r} cannot be used: {objection}")
         if objection is None:

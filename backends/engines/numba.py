@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache
-from importlib import import_module
 from operator import is_
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,7 +15,7 @@ from optimkit.backends.engines.base import Engine, Job, Write, fresh_columns, ne
 from optimkit.backends.engines.source import Dialect, arithmetic, statements
 from optimkit.backends.engines.table import Table
 from optimkit.backends.engines.threads import run_compiled
-from optimkit.backends.kernel_cache import imported
+from optimkit.backends.kernel_cache import Kernels, can_compile, imported
 from optimkit.backends.program import Program, Traced, Value
 
 # A kernel asks for memory ahead of where it works, because the processor's own guess ends at each
@@ -197,7 +195,7 @@ def source(program: Program, dtypes: tuple[str, ...], divide: bool = False) -> s
 
 
 @cache
-def compiled(program: Program, dtypes: tuple[str, ...], divide: bool = False) -> ModuleType:
+def compiled(program: Program, dtypes: tuple[str, ...], divide: bool = False) -> Kernels:
     """Import the kernel for `program`, from the disk cache if it is there."""
     return imported(source(program, dtypes, divide))
 
@@ -214,6 +212,7 @@ class _Launch:
         columns = [bucket.adapter.addresses(bucket.home(name)) for name in program.inputs]
         columns += [[0] * len(bucket.sizes) for _ in program.new_state]
         self.table = Table(columns, bucket.sizes)
+        self._tried: Kernels | None = None
         self._traces: list[Traced] = []
         self._gradients: Any = None
 
@@ -231,19 +230,27 @@ class _Launch:
             for traced in traces:
                 if not abs(traced.slots[k]) <= LARGEST:
                     self.kernel = compiled(self.program, self.dtypes, divide=True)
+        if self.kernel is not self._tried:  # on nothing: a kernel that cannot be compiled
+            bounds = None if self.table.bounds is None else self.table.bounds[:1]
+            self._run(np.empty((0, 4), np.int64), bounds)  # is found before anything is written
+            self._tried = self.kernel
         self._traces = traces
 
     def run(self) -> None:
-        table = self.table
-        arguments = table.addresses, table.chunks(), self.slots
-        run_compiled(self.kernel.serial, self.kernel.parallel, arguments, table.bounds)
+        self._run(self.table.chunks(), self.table.bounds)
+
+    def _run(self, chunks: np.ndarray[Any, Any], bounds: Any) -> None:
+        arguments = self.table.addresses, chunks, self.slots
+        run_compiled(self.kernel.serial, self.kernel.parallel, arguments, bounds)
 
 
 class NumbaEngine(Engine):
     name = "numba"
 
     def lack(self) -> str | None:
-        return _missing()
+        if can_compile():
+            return None
+        return "Numba does not work here, or is not installed (pip install 'optimkit[fused]')"
 
     def job(self, bucket: Bucket, traces: Sequence[Traced]) -> Job:
         program, traces = traces[0].program, list(traces)
@@ -268,16 +275,6 @@ class NumbaEngine(Engine):
             return write
 
         return begin
-
-
-@cache
-def _missing() -> str | None:
-    try:
-        import_module("numba")
-        import_module("platformdirs")
-    except ImportError as error:
-        return f"{error.name} is not installed (pip install 'optimkit[fused]')"
-    return None
 
 
 ENGINE = NumbaEngine()

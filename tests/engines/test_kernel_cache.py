@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,7 @@ def test_kernels_are_kept_and_found_again(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("numba")
 def test_several_processes_fill_one_cache(tmp_path: Path) -> None:
     where = {"OPTIMKIT_CACHE_DIR": str(tmp_path)}
-    running = [process(SCRIPT, **where) for _ in range(3)]
+    running = [process(SCRIPT, **where) for _ in range(20)]
     assert {output(one) for one in running} == {expected_bits()}
     assert not list(tmp_path.rglob("*.tmp"))
 
@@ -74,3 +75,85 @@ def test_a_cache_that_others_may_write_to_is_not_used(tmp_path: Path, mode: int)
     kernels.chmod(mode)
     assert output(process(SCRIPT, OPTIMKIT_CACHE_DIR=str(tmp_path))) == expected_bits()
     assert list(kernels.iterdir()) == []
+
+
+# ---------------------------------------------------------------- what is wrong with a cache
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(path for path in (folder / "kernels").rglob("*") if path.is_file())
+
+
+@pytest.mark.usefixtures("numba")
+@pytest.mark.parametrize("left", [0, 40], ids=["empty", "cut off"])
+@pytest.mark.parametrize("suffix", [".py", ".nbi", ".nbc"])
+def test_damaged_files_are_replaced(tmp_path: Path, suffix: str, left: int) -> None:
+    where = {"OPTIMKIT_CACHE_DIR": str(tmp_path)}
+    assert output(process(SCRIPT, **where)) == expected_bits()
+    damaged = [path for path in files(tmp_path) if path.suffix == suffix]
+    assert damaged
+    for path in damaged:
+        path.write_bytes(path.read_bytes()[:left])
+    assert output(process(SCRIPT, **where)) == expected_bits()
+    assert all(path.stat().st_size > left for path in files(tmp_path) if path.suffix == suffix)
+    assert len([path for path in files(tmp_path) if path.suffix == suffix]) == len(damaged)
+
+
+@pytest.mark.usefixtures("numba")
+def test_a_disk_that_is_full_is_done_without(tmp_path: Path) -> None:
+    full = """
+        import builtins, os, tempfile
+        def write(*_, **__):
+            raise OSError(28, "No space left on device")
+        tempfile.NamedTemporaryFile = write
+    """
+    script = textwrap.dedent(full) + SCRIPT
+    assert output(process(script, OPTIMKIT_CACHE_DIR=str(tmp_path))) == expected_bits()
+    later = """
+        import numba.core.caching as caching
+        def save(*_, **__):
+            raise OSError(28, "No space left on device")
+        caching.IndexDataCacheFile.save = save
+    """
+    script = textwrap.dedent(later) + SCRIPT
+    assert output(process(script, OPTIMKIT_CACHE_DIR=str(tmp_path))) == expected_bits()
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+ANY = SCRIPT.replace('with ok.use_engine("numba"):', "if True:")
+BROKEN = """
+import warnings
+from numba.core.dispatcher import Dispatcher
+def compile(*_):
+    raise RuntimeError("no such processor")
+Dispatcher.compile = compile
+warnings.simplefilter("always")
+import optimkit as ok
+"""
+WITHOUT = """
+assert ok.available_engines() == ["blocked", "eager"], ok.available_engines()
+import numpy as np, torch
+p = torch.nn.Parameter(torch.ones(40))
+p.grad = torch.ones(40)
+ok.clip_grad_norm_([p], 1.0)
+ok.Adafactor([np.ones((3, 3))]).step(grads=[np.ones((3, 3))])
+tensors = [torch.ones(3) for _ in range(40)]
+optimizer = ok.SGD(tensors)
+for _ in range(3):
+    optimizer.step(grads=[torch.ones(3) for _ in tensors])
+"""
+
+
+@pytest.mark.usefixtures("numba")
+def test_a_compiler_that_fails_is_done_without(tmp_path: Path) -> None:
+    running = process(BROKEN + ANY + WITHOUT, OPTIMKIT_CACHE_DIR=str(tmp_path))
+    out, errors = running.communicate(timeout=120)
+    assert (running.returncode, out) == (0, expected_bits()), errors
+    assert errors.count("the engine 'numba' does not work here") == 1
+    assert "RuntimeError: no such processor" in errors
+
+
+@pytest.mark.usefixtures("numba")
+def test_numba_that_is_switched_off_is_no_engine(tmp_path: Path) -> None:
+    where = {"OPTIMKIT_CACHE_DIR": str(tmp_path), "NUMBA_DISABLE_JIT": "1"}
+    assert output(process(ANY + WITHOUT, **where)) == expected_bits()

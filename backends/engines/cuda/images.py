@@ -7,7 +7,7 @@ from typing import Any
 
 from optimkit.backends.engines.cuda.driver import Driver, found
 from optimkit.backends.engines.cuda.text import OPTIONS
-from optimkit.backends.kernel_cache import discard, kept
+from optimkit.backends.kernel_cache import CannotCompile, discard, kept
 
 
 def lack() -> str | None:
@@ -48,14 +48,17 @@ def loaded(text: str, name: str, device: int) -> Any:
         cubin, ptx = cuda.compile(text, options)
         return cubin or ptx
 
-    image, fresh = kept(key, "cubin", compiled)
     try:
-        return cuda.load(device, image, name)
-    except RuntimeError:
-        if fresh:
-            raise
-        discard(key, "cubin")  # what was on disk is damaged
-        return cuda.load(device, kept(key, "cubin", compiled)[0], name)
+        image, fresh = kept(key, "cubin", compiled)
+        try:
+            return cuda.load(device, image, name)
+        except RuntimeError:
+            if fresh:
+                raise
+            discard(key, "cubin")  # what was on disk is damaged
+            return cuda.load(device, kept(key, "cubin", compiled)[0], name)
+    except RuntimeError as error:
+        raise CannotCompile(f"a kernel cannot be compiled: {error}") from error
 
 
 __all__ = ["driver", "lack", "loaded", "target"]
