@@ -215,7 +215,8 @@ def clip_grad_value_(parameters: Arrays, clip_value: float, foreach: bool | None
     NotImplementedError
         If a gradient is complex.
     TypeError, ValueError, RuntimeError
-        If a gradient cannot be changed in place. Nothing has changed then.
+        If `clip_value` is negative, or a gradient cannot be changed in place. Nothing has changed
+        then.
 
     References
     ----------
@@ -231,7 +232,10 @@ def clip_grad_value_(parameters: Arrays, clip_value: float, foreach: bool | None
     >>> grad
     array([ 0.5, -1. ])
     """
-    limit, (grads, _) = float(clip_value), gradients_meant(parameters)
+    limit = float(clip_value)
+    if limit < 0:
+        raise ValueError(f"clip_value is {clip_value}; a number of at least 0 is needed")
+    grads, _ = gradients_meant(parameters)
     _check_writable(grads)
     for i, grad in enumerate(grads):
         if grad.is_complex:

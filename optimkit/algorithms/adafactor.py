@@ -138,7 +138,7 @@ class Adafactor(Optimizer):
     def update(
         xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int
     ) -> tuple[Any, dict[str, Any]]:
-        lr, (eps1, eps2), share = hyper.lr, hyper.eps, step**hyper.beta2_decay
+        lr, (eps1, eps2), share = hyper.lr, hyper.eps, step ** float(hyper.beta2_decay)
         if 0 in param.shape:  # torch divides by zero
             return param, {}
         grad = -grad if hyper.maximize else grad

@@ -17,6 +17,7 @@ from conftest import ROOT
 
 # Modules that are for a library and import it at their top.
 EXTRAS = {
+    "optimkit.swa_utils.averaged_module": "torch",
     "optimkit.backends.adapters.cupy": "cupy",
     "optimkit.backends.adapters.torch": "torch",
 }

@@ -83,7 +83,8 @@ def test_live_without_torch_is_an_error(monkeypatch, capsys):
 
 
 def test_unknown_optimizer(capsys):
-    assert cli.main(["validate", "Adan"]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["validate", "Adan"])
     assert "Adan" in capsys.readouterr().err
 
 

@@ -202,3 +202,18 @@ def test_an_option_that_the_rule_cannot_compute_with(
         for each in (opt, twin):
             each.step(grads=gradients(step))
         assert_alike(opt, twin)
+
+
+@pytest.mark.parametrize("value", [10**18, -(10**18)])
+def test_a_power_that_would_take_for_ever(engine: str, value: int) -> None:
+    x = np.ones((3, 3), np.float32)
+    opt = ok.Adafactor([x])
+    opt.step(grads=[np.ones_like(x)])
+    before = x.copy()
+    opt.param_groups[0]["beta2_decay"] = value
+    if value < 0:
+        opt.step(grads=[np.ones_like(x)])
+        return
+    with pytest.raises(OverflowError):
+        opt.step(grads=[np.ones_like(x)])
+    assert_same_bits(x, before)
