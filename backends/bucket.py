@@ -13,6 +13,7 @@ import numpy as np
 from optimkit.backends.adapters import Adapter, Addresses, Layout, address_key
 from optimkit.backends.adapters.headers import FEW, identities
 from optimkit.backends.memory import ITEMSIZE, Memory, is_array, lie_alike
+from optimkit.backends.packing import packing_of
 from optimkit.backends.program import RESERVED
 
 LARGEST = 16  # bytes of an element
@@ -108,7 +109,8 @@ class Bucket:
         self._entries, self._counted = {len(first)}, "step" in first
         self.sizes = [each.size for each in layouts]
         self.device = layout.device
-        self._homes = arrays if layout.dense else self._without_gaps(layout)
+        self._packing = None if layout.dense else packing_of(adapter, layout, arrays)
+        self._homes = arrays if self._packing is None else self._packing.copies
         self.dtypes = layout.dtype, layout.dtype, *map(self._dtype, self._columns.values())
         apart = self._homes is not arrays
         gapless = layout.dense or apart
@@ -126,24 +128,6 @@ class Bucket:
 
     def _dtype(self, column: list[Any]) -> str:
         return self.adapter.layout(column[0]).dtype
-
-    def _without_gaps(self, layout: Layout) -> list[Any]:
-        """Copies of parameters that have gaps in memory, for kernels to work on."""
-        adapter = self.adapter
-        with adapter.running_on(self.arrays[0]):
-            views = list(map(adapter.view, self.arrays))
-            if layout.device.startswith("cuda"):
-                able = layout.dtype in ITEMSIZE
-            else:
-                able = layout.dtype in ("float32", "float64") and all(
-                    isinstance(x, np.ndarray) and x.dtype.isnative for x in views
-                )
-            if not able:
-                return self.arrays
-            copies = list(map(adapter.empty_like, self.arrays))
-            copied = map(adapter.view, copies)
-            self._packed = list(zip(copies, copied, self.arrays, views, strict=True))
-        return copies
 
     def _note_what_lasts(self, grads: list[Any]) -> None:
         adapter = self.adapter
@@ -219,28 +203,7 @@ class Bucket:
 
     def at_home(self, job: Callable[[], Callable[[], Any]]) -> Callable[[], Callable[[], Any]]:
         """Return `job`, which works on `home`, with the parameters brought there and back."""
-        if not self._packed:
-            return job
-
-        write_to = self.adapter.write
-
-        def prepared() -> Callable[[], Any]:
-            write = job()
-
-            def write_at_home() -> Any:
-                with self.adapter.running_on(self.arrays[0]):
-                    for copy, copied, _, view in self._packed:
-                        write_to(copy, copied, view)
-                    result = write()
-                    for _, copied, array, view in self._packed:
-                        write_to(array, view, copied)
-                return result
-
-            return write_at_home
-
-        return prepared
-
-    _packed: Sequence[tuple[Any, Any, Any, Any]] = ()
+        return job if self._packing is None else self._packing.around(job)
 
     def renew(self, arrays: list[Any], grads: list[Any]) -> bool:
         """Take the next step's gradients; False if anything else has changed."""

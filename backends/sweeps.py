@@ -81,9 +81,11 @@ def sweeps(items: Sequence[tuple[int, Any, Adapter, Layout]]) -> list[Sweep]:
 def _can_run(dtype: str, device: str) -> bool:
     """Whether there is a compiled loop, on the engine that is asked for."""
     if device == "cpu":
-        usual, able = "numba", dtype in FULL and reductions.compiled(dtype, "float64") is not None
+        usual = "numba"
+        able = dtype in FULL and reductions.compiled(dtype, "float64") is not None
     else:
-        usual, able = "cuda", device.startswith("cuda") and dtype in ITEMSIZE
+        usual = "cuda"
+        able = device.startswith(usual) and dtype in ITEMSIZE
     return able and engines.forced_engine() in (None, usual) and engines.works(usual)
 
 

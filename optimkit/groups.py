@@ -104,6 +104,27 @@ def _own_names(params: list[Any]) -> list[str] | None:
     return own if own and len(own) == len(params) == len(set(own)) else None
 
 
+def parted(group: Any) -> tuple[Group, list[Any], list[str] | None]:
+    """The options of a group that a user gives, its parameters, and their names."""
+    if not isinstance(group, Mapping):
+        raise TypeError(f"param_group must be a dict, but got {type(group).__name__}")
+    if "params" not in group:
+        raise KeyError("param_group has no 'params'")
+    options = {key: value for key, value in group.items() if key != "params"}
+    params, names = named(group["params"])
+    return options, params, options.pop("param_names", None) or names
+
+
+def shown(groups: Iterable[Group]) -> str:
+    """The options of all groups, as torch shows them."""
+    text = ""
+    for i, group in enumerate(groups):
+        text += f"\nParameter Group {i}\n"
+        for key in sorted(group.keys() - {"params"}):
+            text += f"    {key}: {group[key]}\n"
+    return text
+
+
 class Claims:
     """The parameters of an optimizer, each there once and in memory of its own."""
 

@@ -12,16 +12,10 @@ from optimkit.backends.bucket import Options, buckets
 from optimkit.backends.kept_trace import pure
 from optimkit.backends.rows import Rows, row_buckets
 from optimkit.gradients import checked, collect, evaluate, forget_gradients, name_missing, part
-from optimkit.groups import Claims, Group, OptionsOfGroups, as_groups, named
-from optimkit.hooks import (
-    MOMENTS,
-    Hooked,
-    Hooks,
-    hooked,
-    register_optimizer_step_post_hook,
-    register_optimizer_step_pre_hook,
-)
-from optimkit.naming import naming
+from optimkit.groups import Claims, Group, OptionsOfGroups, as_groups, parted, shown
+from optimkit.hooks import MOMENTS, Hooked, Hooks, hooked
+from optimkit.hooks import register_optimizer_step_post_hook as register_optimizer_step_post_hook
+from optimkit.hooks import register_optimizer_step_pre_hook as register_optimizer_step_pre_hook
 from optimkit.parameter import array_of
 from optimkit.rule import Rule
 from optimkit.state import State
@@ -130,26 +124,14 @@ class Optimizer(Rule, Hooked):
         ValueError
             If an option is out of its range or a parameter is already there.
         """
-        name = type(self).__name__
-        if not isinstance(param_group, Mapping):
-            raise TypeError(f"param_group must be a dict, but got {type(param_group).__name__}")
-        if "params" not in param_group:
-            raise KeyError("param_group has no 'params'")
-        group = {key: value for key, value in param_group.items() if key != "params"}
-        params, names = named(param_group["params"])
-        names = group.pop("param_names", None) or names
+        group, params, names = parted(param_group)
         for key, value in self.defaults.items():
             group.setdefault(key, value)
         hyper = self.check_group(group, self.defaults)
         if self._claims is None:
             self._claims = Claims(self._params())
         count = len(self._claims.extents)
-        with naming(lambda: f"{name}: parameter {names[i] if names else count + i}"):
-            for i in range(len(params)):
-                array = array_of(params[i])
-                adapter = adapter_of(array)
-                self.check_param(array, hyper)
-                adapter.check_parameter(array)
+        self.check_params(params, hyper, names or range(count, count + len(params)))
         if self.param_groups and (names is None) != ("param_names" not in self.param_groups[0]):
             raise ValueError(
                 "all optimizer params should be with/without names across param groups: "
@@ -194,7 +176,7 @@ class Optimizer(Rule, Hooked):
         Raises
         ------
         TypeError, ValueError, RuntimeError, KeyError
-            For a gradient of the wrong kind or dtype, shape, device or name; nothing has changed.
+            For a gradient of the wrong kind, shape, device or name; nothing has changed.
         """
         if closure is not None and not callable(closure):
             raise TypeError(
@@ -258,9 +240,9 @@ class Optimizer(Rule, Hooked):
     def refresh(self) -> None:
         """Bring changed options to a step that was captured in a CUDA graph.
 
-        A replay runs kernels and no Python: it goes on with the options that were there when it was
-        captured, or at the latest call of this. Numbers such as ``lr`` can change so; what decides
-        which operations there are, such as ``amsgrad``, and ``betas``, are part of the graph.
+        A replay runs kernels and no Python: it goes on with the options of the capture, or of the
+        latest call of this. Numbers such as ``lr`` can change so; pairs such as ``betas``, and what
+        decides which operations there are, are part of the graph.
 
         Raises
         ------
@@ -329,8 +311,8 @@ class Optimizer(Rule, Hooked):
             if changed is not None:
                 saved = changed
         match = checkpoint.by_position if by_position else self.match_saved
-        state, legacy = self.state, self.legacy()
-        checkpoint.load(saved, self.param_groups, state, legacy, self._load_param, match)
+        groups, state, legacy = self.param_groups, self.state, self.legacy()
+        checkpoint.load(saved, groups, state, legacy, self._load_param, match)
         self._stepper.forget()
         for hook in self._hooks["load_state_dict_post"]:
             hook(self)
@@ -354,12 +336,7 @@ class Optimizer(Rule, Hooked):
             setattr(self, name, value)
 
     def __repr__(self) -> str:
-        text = f"{type(self).__name__} ("
-        for i, group in enumerate(self.param_groups):
-            text += f"\nParameter Group {i}\n"
-            for key in sorted(group.keys() - {"params"}):
-                text += f"    {key}: {group[key]}\n"
-        return text + ")"
+        return f"{type(self).__name__} ({shown(self.param_groups)})"
 
 
 __all__ = [

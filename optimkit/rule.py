@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from optimkit.backends.adapters import Adapter
+from optimkit.backends.adapters import Adapter, adapter_of
 from optimkit.backends.memory import is_array
 from optimkit.backends.program import RESERVED
 from optimkit.groups import hyper_of
 from optimkit.naming import kind_of, naming
 from optimkit.options import Limit, check_limits
+from optimkit.parameter import array_of
 from optimkit.state import step_count
 
 
@@ -118,6 +119,16 @@ class Rule:
         hyper = hyper_of(group, self.defaults)
         check_limits(name, self.limits, vars(hyper), kinds_only=True)
         return hyper
+
+    def check_params(self, params: Sequence[Any], hyper: Any, names: Sequence[Any]) -> None:
+        """Raise if one of the parameters cannot be optimized by this rule."""
+        i = 0
+        with naming(lambda: f"{type(self).__name__}: parameter {names[i]}"):
+            for i, param in enumerate(params):  # noqa: B007  # for the name of an error
+                array = array_of(param)
+                adapter = adapter_of(array)
+                self.check_param(array, hyper)
+                adapter.check_parameter(array)
 
     @classmethod
     def initial_state(cls, adapter: Adapter, array: Any, hyper: Any) -> dict[str, Any]:
