@@ -45,13 +45,10 @@ def packing_of(adapter: Adapter, layout: Layout, arrays: list[Any]) -> Packing |
     """Copies of arrays of one layout, or None where no kernel would run over them."""
     with adapter.running_on(arrays[0]):
         views = list(map(adapter.view, arrays))
-        if layout.device.startswith("cuda"):
-            able = layout.dtype in ITEMSIZE
-        else:
-            able = layout.dtype in ("float32", "float64") and all(
-                isinstance(x, np.ndarray) and x.dtype.isnative for x in views
-            )
-        return Packing(adapter, arrays, views) if able else None
+        able = layout.device.startswith("cuda") or all(
+            isinstance(x, np.ndarray) and x.dtype.isnative for x in views
+        )
+        return Packing(adapter, arrays, views) if able and layout.dtype in ITEMSIZE else None
 
 
 __all__ = ["Packing", "packing_of"]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from optimkit.backends.bucket import Bucket
+from optimkit.backends.memory import ITEMSIZE
 from optimkit.backends.program import Traced
 
 # Half precision is computed in float32 and rounded once, when it is stored.
@@ -41,13 +42,15 @@ class Engine(ABC):
 
     def objection(self, bucket: Bucket) -> str | None:
         """Why this engine cannot run the bucket, or None if it can: as kernels on the CPU do."""
-        dtype = bucket.dtypes[0]
+        dtypes = set(bucket.dtypes)
         if bucket.device != "cpu":
             return f"the {self.name} engine runs on the CPU, not on {bucket.device}"
-        if dtype not in FULL:
-            return f"the {self.name} engine has float32 and float64, not {dtype}"
-        if set(bucket.dtypes) != {dtype}:
+        if unknown := dtypes - ITEMSIZE.keys():
+            return f"the {self.name} engine has {', '.join(ITEMSIZE)}, not {unknown.pop()}"
+        if "float64" in dtypes and len(dtypes) > 1:
             return f"parameter and state are of different dtypes: {', '.join(bucket.dtypes)}"
+        if not isinstance(bucket.adapter.view(bucket.arrays[0]), np.ndarray):
+            return "NumPy cannot look at the arrays (for bfloat16 it needs ml_dtypes)"
         if not bucket.fusable:
             return "parameter and state do not lie alike in memory without gaps"
         return None

@@ -12,6 +12,7 @@ import numpy as np
 
 from optimkit.backends.bucket import Bucket
 from optimkit.backends.engines.base import Engine, Job, Write, fresh_columns, new_entries, rounded
+from optimkit.backends.engines.source import arithmetic
 from optimkit.backends.engines.threads import on_all_threads, shares
 from optimkit.backends.memory import flat
 from optimkit.backends.program import Kind, Program, Traced
@@ -147,18 +148,23 @@ def _scratch(recipe: Recipe, dtype: str) -> list[Array]:
 
 
 def _run_blocks(
-    recipe: Recipe, dtype: str, slots: list[list[Any]], blocks: Sequence[_Block]
+    recipe: Recipe, dtype: str, slots: list[list[Any]], written: list[int], blocks: Sequence[_Block]
 ) -> None:
     scratch = _scratch(recipe, dtype)
     with np.errstate(all="ignore"):
         for columns, start, stop, unit in blocks:
+            uniform = all(x.dtype == dtype for x in columns)
             whole = stop - start == columns[0].size
             parts = columns if whole else [x[start:stop] for x in columns]
-            values = [*parts, *(x[: stop - start] for x in scratch), *slots[unit]]
+            worked = parts if uniform else [x.astype(dtype, copy=False) for x in parts]
+            values = [*worked, *(x[: stop - start] for x in scratch), *slots[unit]]
             for function, operands, result in recipe.instructions:
                 function(*[values[place] for place in operands], out=values[result])
             for target, source in recipe.copies:
                 values[target][...] = values[source]
+            for column in () if uniform else written:
+                if worked[column] is not parts[column]:
+                    parts[column][...] = worked[column]  # half precision is rounded once, here
 
 
 def _blocks(columns: list[list[Array]], units: list[int], block: int) -> Iterator[_Block]:
@@ -174,9 +180,11 @@ class BlockedEngine(Engine):
         return None
 
     def job(self, bucket: Bucket, traces: Sequence[Traced]) -> Job:
-        program, adapter, dtype = traces[0].program, bucket.adapter, bucket.dtypes[0]
+        program, adapter, dtype = traces[0].program, bucket.adapter, arithmetic(bucket.dtypes)
+        written = [program.columns.index(name) for name, _ in program.outputs]
         recipe = recipe_of(program)
         slots = list(map(list, rounded(traces, dtype)))
+        run = partial(_run_blocks, recipe, dtype, slots, written)
 
         def flattened(name: str) -> list[Array]:
             return [flat(adapter.view(x)) for x in bucket.home(name)]
@@ -196,11 +204,11 @@ class BlockedEngine(Engine):
 
             def write() -> list[dict[str, Any]] | None:
                 if sum(bucket.sizes) < max(PARALLEL, OVERHEAD * len(work)):
-                    _run_blocks(recipe, dtype, slots, work)  # Python is the limit of small blocks
+                    run(work)  # Python is the limit of small blocks
                 else:
                     bounds = shares([stop - start for _, start, stop, _ in work], OVERHEAD)
                     parts = [work[i:j] for i, j in pairwise(bounds)]
-                    on_all_threads(partial(_run_blocks, recipe, dtype, slots), parts)
+                    on_all_threads(run, parts)
                 return new_entries(bucket, fresh, traces)
 
             return write

@@ -12,10 +12,12 @@ import numpy as np
 
 from optimkit.backends.bucket import Bucket
 from optimkit.backends.engines.base import Engine, Job, Write, fresh_columns, new_entries, rounded
+from optimkit.backends.engines.halves import HALVES
 from optimkit.backends.engines.source import Dialect, arithmetic, statements
 from optimkit.backends.engines.table import Table
 from optimkit.backends.engines.threads import run_compiled
 from optimkit.backends.kernel_cache import Kernels, can_compile, imported
+from optimkit.backends.memory import ITEMSIZE
 from optimkit.backends.program import Program, Traced, Value
 
 # A kernel asks for memory ahead of where it works, because the processor's own guess ends at each
@@ -56,15 +58,18 @@ EXPRESSIONS = {
     "logical_not": "not {0}",
 }
 
+STORED = {"float32": "{0}", "float64": "{0}"}  # as they are computed with
+BITS = {"float32": "float32", "float64": "float64", "float16": "uint16", "bfloat16": "uint16"}
+
 DIALECT = Dialect(
     EXPRESSIONS,
-    load={"float32": "{0}", "float64": "{0}"},
-    store={"float32": "{0}", "float64": "{0}"},
+    load=STORED | {"float16": "from_float16({0})", "bfloat16": "from_bfloat16({0})"},
+    store=STORED | {"float16": "to_float16({0})", "bfloat16": "to_bfloat16({0})"},
     declare="{0} = {1}",
     assign="{0} = {1}",
     taken=re.compile(
         r"[svx]\d+|.*_|s\d+_reciprocal|table|tensor|start|stop|unit|slots|first|count|line|i|one|zero"
-        r"|np|abs|min|range|carray|pointer|prefetch"
+        r"|np|abs|min|range|carray|pointer|prefetch|(from|to)_b?float16|(pointer_)?(float|uint)\d+"
     ),
 )
 
@@ -87,14 +92,20 @@ from numba.extending import intrinsic
 one, zero = np.{dtype}(1), np.{dtype}(0)
 
 
-@intrinsic
-def pointer(context, address):
-    def build(context, builder, signature, arguments):
-        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+def pointer_to(kind):
+    @intrinsic
+    def pointer(context, address):
+        def build(context, builder, signature, arguments):
+            return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
 
-    return types.CPointer(types.{dtype})(types.int64), build
+        return types.CPointer(kind)(types.int64), build
+
+    return pointer
 
 
+{pointers}
+
+{halves}
 @intrinsic
 def prefetch(context, address):
     def build(context, builder, signature, arguments):
@@ -164,24 +175,29 @@ def source(program: Program, dtypes: tuple[str, ...], divide: bool = False) -> s
         return BY_RECIPROCAL if by_slot else None
 
     rows, _, _, body, slots = statements(program, dtypes, DIALECT, special)
-    itemsize = np.dtype(dtype).itemsize
+    itemsize = ITEMSIZE[dtype]
+    kinds = {name: BITS[dtypes[row]] for row, name in rows.items()}
+    sizes = {name: ITEMSIZE[dtypes[row]] for row, name in rows.items()}
+    pointed = set(kinds.values())
 
     def lines(statements: list[str], indent: int) -> str:
         return "\n".join(" " * indent + statement for statement in statements)
 
     return TEMPLATE.format(
         dtype=dtype,
+        pointers=lines([f"pointer_{x} = pointer_to(types.{x})" for x in sorted(pointed)], 0),
+        halves=HALVES if "uint16" in pointed else "",
         strip=STRIP // itemsize,
         ahead=AHEAD // itemsize,
         line=LINE // itemsize,
         addresses=lines([f"{name}__ = table[{row}, tensor]" for row, name in rows.items()], 4),
         requests=lines(
-            [f"prefetch({name}__ + line * {itemsize})" for name in rows.values()] or ["pass"], 16
+            [f"prefetch({name}__ + line * {size})" for name, size in sizes.items()] or ["pass"], 16
         ),
         arrays=lines(
             [
-                f"{name}_ = carray(pointer({name}__ + first * {itemsize}), count)"
-                for name in rows.values()
+                f"{name}_ = carray(pointer_{kinds[name]}({name}__ + first * {size}), count)"
+                for name, size in sizes.items()
             ],
             8,
         ),

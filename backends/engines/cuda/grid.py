@@ -27,6 +27,7 @@ class _Part:
         whole["first"][: len(places)] = ends - blocks
         self.tensors = whole["tensors"][: len(places)]
         self.tensors["size"] = sizes
+        self.columns = self.tensors["columns"].T
         self.result = np.zeros(1, np.uint64)  # where a kernel that has one writes its result
         pointers = [self.argument.ctypes.data, self.result.ctypes.data]
         self._pointers = np.array(pointers, np.uint64)
@@ -54,14 +55,18 @@ class Grid:
         shares = np.array_split(present, launches) if launches else []
         self._function = loaded(kernel.text, "optimkit", device) if launches else None
         self.parts = [_Part(kernel, chunk, share, found[share]) for share in shares]
+        self._all_in_one = launches == 1 and len(present) == len(found)
 
     def place(self, name: str, addresses: Any) -> None:
         """Say where the tensors of a column are."""
         if name in self.kernel.columns:
             column = self.kernel.columns.index(name)
+            if self._all_in_one:
+                self.parts[0].columns[column] = addresses
+                return
             words = np.array(addresses, np.uint64)
             for part in self.parts:
-                part.tensors["columns"][:, column] = words[part.places]
+                part.columns[column] = words[part.places]
 
     def number(self, slots: Words, rows: Words | None) -> None:
         """Give the kernel its numbers: the same for all tensors, or a row for each."""
