@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from optimkit.backends.reductions import square_sum, squares, total
@@ -144,10 +145,9 @@ class Adafactor(Optimizer):
         grad = -grad if hyper.maximize else grad
         eps1 = float(xp.finfo(param.dtype).eps) if eps1 is None else eps1
         # α = max(ε2, RMS(θ)) min(γ, 1 / sqrt(t))
-        alpha = max(eps2, mean_square(xp, param) ** 0.5) * min(lr, 1 / step**0.5)
+        alpha = xp.maximum(root_mean_square(xp, param), eps2) * min(lr, 1 / step**0.5)
         # θ = (1 - γλ) θ
-        if hyper.weight_decay != 0:
-            param = param * (1 - lr * hyper.weight_decay)
+        param = param * (1 - lr * hyper.weight_decay) if hyper.weight_decay else param
         # of a vector V = β V + (1 - β) G² and U = G / max(sqrt(V), ε1)
         if param.ndim < 2:
             variance = lerp(state["variance"], grad * grad, share, xp)
@@ -155,7 +155,8 @@ class Adafactor(Optimizer):
         else:
             direction, new = factored(xp, grad, state, share, eps1)
         # θ = θ - α U / max(1, RMS(U) / d)
-        direction *= -alpha / max(1.0, mean_square(xp, direction) ** 0.5 / hyper.d)
+        scale = -alpha / xp.maximum(root_mean_square(xp, direction) / hyper.d, 1.0)
+        direction *= xp.astype(scale, param.dtype)
         direction += param
         return direction, new
 
@@ -169,20 +170,12 @@ def factored(
     row = lerp(state["row_var"], row_mean, share, xp)
     column_mean = squares(xp, grad, axis=-2)[..., None, :] / grad.shape[-2]
     column = lerp(state["col_var"], column_mean, share, xp)
-    # V = R C / max(mean(R), ε1) and U = G / max(sqrt(V), ε1), formed only if ε1 counts
+    # V = R C / max(mean(R), ε1) and U = G / max(sqrt(V), ε1)
     mean = xp.maximum(total(xp, row, axis=-2)[..., None, :] / row.shape[-2], eps1)
-    root, other = xp.sqrt(row / mean), xp.sqrt(column)
-    if float(xp.min(root)) * float(xp.min(other)) >= eps1:
-        direction = grad / root
-        direction /= other
-    else:
-        direction = grad / xp.maximum(root * other, eps1)
+    direction = grad / xp.maximum(xp.sqrt(row / mean) * xp.sqrt(column), eps1)
     return direction, {"row_var": row, "col_var": column}
 
 
-def mean_square(xp: Any, x: Any) -> float:
-    """Return the mean of the squares as a number."""
-    size = 1
-    for length in x.shape:
-        size *= length
-    return float(square_sum(xp, x)) / size
+def root_mean_square(xp: Any, x: Any) -> Any:
+    """Return the root of the mean of the squares, in float64 and still where the array is."""
+    return xp.sqrt(xp.astype(square_sum(xp, x), xp.float64) / math.prod(x.shape))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -163,6 +164,45 @@ def test_torchs_current_stream_is_used() -> None:
     assert torch.equal(x.detach().cpu(), torch.full((1 << 20,), -5.0))
 
 
+@contextmanager
+def no_waiting(torch: Any) -> Iterator[None]:
+    """Whatever waits for the device is an error."""
+    torch.cuda.synchronize()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls the mode a prototype
+        torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_adafactor_does_not_wait() -> None:
+    torch = _torch()
+    params = [torch.ones(n, device="cuda", requires_grad=True) for n in (5, 1_000)]
+    params.append(torch.ones(30, 40, device="cuda", requires_grad=True))
+    for x in params:
+        x.grad = torch.ones_like(x)
+    opt = ok.Adafactor(params)
+    opt.step()
+    with no_waiting(torch):
+        opt.step()
+
+
+def test_averages(library: Library) -> None:
+    rng = np.random.default_rng(0)
+    values = [[rng.standard_normal(n).astype("float32") for n in (5, 70_001)] for _ in range(4)]
+    found = []
+    for convert in (library.param, np.array):
+        options = {"multi_avg_fn": ok.swa_utils.get_ema_multi_avg_fn(0.9)}
+        average = ok.swa_utils.AveragedModel(list(map(convert, values[0])), **options)
+        for row in values[1:]:
+            average.update_parameters(list(map(convert, row)))
+        found.append(list(average.parameters()))
+    for x, y in zip(*found, strict=True):
+        assert_same_bits(library.to_numpy(x), y)
+
+
 def test_a_steady_step_of_tensors_neither_waits_nor_allocates() -> None:
     torch = _torch()
     params = [torch.ones(n, device="cuda", requires_grad=True) for n in (5, 1_000, 70_000)]
@@ -171,16 +211,10 @@ def test_a_steady_step_of_tensors_neither_waits_nor_allocates() -> None:
     opt = ok.AdamW(params)
     for _ in range(12):
         opt.step()
-    torch.cuda.synchronize()
     before = torch.cuda.memory_stats()["allocation.all.allocated"]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch calls the mode a prototype
-        torch.cuda.set_sync_debug_mode("error")
-    try:
+    with no_waiting(torch):
         for _ in range(3):
             opt.step()
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     assert torch.cuda.memory_stats()["allocation.all.allocated"] == before
     assert all(
         value.is_cuda

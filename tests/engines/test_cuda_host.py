@@ -15,6 +15,7 @@ from host_device import HostDriver, host_device, on_device, on_host
 
 import optimkit as ok
 from optimkit.backends import kernel_cache
+from optimkit.backends.adapters.cupy import CuPyAdapter
 from optimkit.backends.engines import choice
 from optimkit.backends.engines.cuda import images
 from optimkit.backends.engines.cuda.text import THREADS, kernel_of
@@ -275,3 +276,41 @@ def test_without_a_driver_it_steps_eagerly_and_says_why_once() -> None:
         assert device.launches == []
         with pytest.raises(RuntimeError, match=r"'cuda'.*NVRTC is not installed"):
             ok.use_engine("cuda").__enter__()
+
+
+def test_averages_are_fused_too(device: HostDriver) -> None:
+    starts = random([5, 1_000], "float32")
+    ours, reference = [x.copy() for x in starts], [x.copy() for x in starts]
+    params = list(map(on_device, ours))
+    kinds = {"multi_avg_fn": ok.swa_utils.get_ema_multi_avg_fn(0.9)}
+    device_average = ok.swa_utils.AveragedModel(params, **kinds)
+    host_average = ok.swa_utils.AveragedModel(reference, **kinds)
+    for seed in range(3):
+        for x, y, new in zip(ours, reference, random([5, 1_000], "float32", seed), strict=True):
+            x[...] = y[...] = new
+        device_average.update_parameters(params)
+        host_average.update_parameters(reference)
+    averages = zip(device_average.parameters(), host_average.parameters(), strict=True)
+    for x, y in averages:
+        assert_same_bits(on_host(x), y)
+    assert device.launches
+
+
+def test_no_memory_for_new_state(device: HostDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    xs = random([5, 6], "float32")
+    before = [x.copy() for x in xs]
+    params, grads = list(map(on_device, xs)), [on_device(np.ones_like(x)) for x in xs]
+    opt = ok.SGD(params, lr=0.1, momentum=0.9)
+
+    def full(self: Any, x: Any) -> Any:
+        raise MemoryError("out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CuPyAdapter, "empty_like", full)
+        with pytest.raises(MemoryError):
+            opt.step(grads=grads)
+    assert device.launches == []
+    for x, y in zip(xs, before, strict=True):
+        assert_same_bits(x, y)
+    opt.step(grads=grads)
+    assert len(opt.state) == 2
