@@ -147,21 +147,40 @@ class Stepper:
         return work
 
     def run(self, work: Work) -> None:
-        """Take a step: all new values are there before the first is written."""
+        """Take a step: all new values are there before the first is written.
+
+        What interrupts the writing, as KeyboardInterrupt may, has a note that says how far it was.
+        """
         writes = [(bucket, job()) for bucket, job in work]
         taken = [(bucket, write()) for bucket, write in writes if bucket.origins]
         for bucket, entries in taken:  # so far only copies have changed
             for rows, new in zip(bucket.origins, entries or (), strict=False):
                 rows.check(new)
-        for bucket, write in writes:
-            if not bucket.origins:
-                self._commit(bucket, write())
-                if bucket.numbers is not None and bucket.numbers.captured:
-                    self._note_graph(bucket)
-        for bucket, entries in taken:
-            for i, rows in enumerate(bucket.origins):
-                count = {"step": bucket.unit(i).step} if self._counts else {}
-                rows.put_back(count | (entries[i] if entries else {}))
+        moved: list[int] = []
+        moving: list[int] = []
+        try:
+            for bucket, write in writes:
+                if not bucket.origins:
+                    moving = bucket.indices
+                    self._commit(bucket, write())
+                    moved += moving
+            for bucket, entries in taken:
+                moving = bucket.indices
+                self._put_back(bucket, entries)
+                moved += moving
+        except BaseException as error:
+            parts = sorted(set(moving) - set(moved))
+            error.add_note(
+                f"A step was being written: of the parameters, numbers {sorted(moved)} have been "
+                f"updated, {parts} perhaps or in part, the others not."
+            )
+            raise
+
+    def _put_back(self, bucket: Bucket, entries: Sequence[dict[str, Any]] | None) -> None:
+        """Write rows to where they were taken from."""
+        for i, rows in enumerate(bucket.origins):
+            count = {"step": bucket.unit(i).step} if self._counts else {}
+            rows.put_back(count | (entries[i] if entries else {}))
 
     def _note_graph(self, bucket: Bucket) -> None:
         if bucket not in self._replayed:
@@ -189,7 +208,7 @@ class Stepper:
         """Note in the states what is new in them."""
         adapter = bucket.adapter
         if bucket.numbers is not None and bucket.numbers.captured:
-            pass  # the device counts
+            self._note_graph(bucket)  # the device counts
         elif self._counts and bucket.rows is None:
             step = bucket.units[0].step
             for state in bucket.states:

@@ -67,7 +67,11 @@ if hasattr(os, "register_at_fork"):  # a child has none of its parent's threads
 def on_all_threads(function: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
     """Call `function` with every part, side by side, and return the results in order."""
     others = [_pool().submit(function, part) for part in parts[1:]]
-    first = [function(part) for part in parts[:1]]  # on the thread that would only wait
+    try:
+        first = [function(part) for part in parts[:1]]  # on the thread that would only wait
+    finally:  # nobody writes any more once this has returned, or raised
+        for other in others:
+            other.exception()
     return first + [other.result() for other in others]
 
 
