@@ -14,7 +14,7 @@ from optimkit.backends.adapters import Adapter, Addresses, Layout, address_key
 from optimkit.backends.adapters.headers import FEW, identities
 from optimkit.backends.memory import ITEMSIZE, Memory, is_array, lie_alike
 from optimkit.backends.packing import packing_of
-from optimkit.backends.program import RESERVED
+from optimkit.backends.program import MASTER, RESERVED, Program
 
 LARGEST = 16  # bytes of an element
 PLAIN = {float, int, bool, str, type(None)}  # state that is no array
@@ -204,6 +204,15 @@ class Bucket:
     def at_home(self, job: Callable[[], Callable[[], Any]]) -> Callable[[], Callable[[], Any]]:
         """Return `job`, which works on `home`, with the parameters brought there and back."""
         return job if self._packing is None else self._packing.around(job)
+
+    def like_new(self) -> list[Any]:
+        """Arrays that state which is new lies like, and is of the same dtype as."""
+        return self._columns.get(MASTER, self._homes)
+
+    def dtypes_of(self, program: Program) -> tuple[str, ...]:
+        """Those of the columns of a program."""
+        new = self.dtypes[2 + self.names.index(MASTER)] if MASTER in self.names else self.dtypes[0]
+        return self.dtypes + (new,) * len(program.new_state)
 
     def renew(self, arrays: list[Any], grads: list[Any]) -> bool:
         """Take the next step's gradients; False if anything else has changed."""

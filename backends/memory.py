@@ -15,6 +15,7 @@ from optimkit.backends.adapters import Adapter, Addresses, Geometry, adapter_of
 from optimkit.backends.adapters.base import reach
 
 ITEMSIZE = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}  # of what kernels run over
+HALF = ("float16", "bfloat16")  # computed in float32, and rounded once when it is stored
 
 
 class Memory:

@@ -39,6 +39,7 @@ OPERATIONS = {
     for name in names.split()
 }
 RESERVED = {"param", "grad", "step"}  # what a rule gets beside its state
+MASTER = "master"  # state: a parameter of half precision in full, which is stepped in its place
 
 
 class Value(NamedTuple):

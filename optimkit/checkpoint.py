@@ -10,6 +10,7 @@ import numpy as np
 
 from optimkit.backends.adapters import adapter_of
 from optimkit.backends.memory import is_array
+from optimkit.backends.program import MASTER
 from optimkit.gradients import labels
 from optimkit.groups import Group, hyper_of
 from optimkit.naming import kind_of, naming
@@ -171,9 +172,11 @@ def load_param(
             )
         else:
             state[name] = adapter.convert(value, like)
+    if MASTER in expected and MASTER not in state:  # saved by who does without
+        state[MASTER] = expected[MASTER]
     if "step" in saved and not rule.counts_steps:
         raise ValueError(f"{label}: loaded a step count, which {rule.__name__} does not keep")
-    if missing := [name for name in expected if name not in saved and name != "step"]:
+    if missing := [name for name in expected if name not in saved and name not in ("step", MASTER)]:
         raise ValueError(
             f"{label}: the loaded state has no {', '.join(missing)}; "
             f"it has {', '.join(saved)}, as another optimizer's"

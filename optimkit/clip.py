@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 
 from optimkit.backends.adapters import adapter_of
-from optimkit.backends.engines.base import HALF
+from optimkit.backends.memory import HALF
 from optimkit.naming import naming
 from optimkit.norms import (
     PIECE,

@@ -169,7 +169,7 @@ def _number(name: str, value: Any) -> Any:
     """An option as a Python number where it is one in another guise (a 0-d array, say)."""
     if isinstance(value, tuple | list):
         return tuple(_number(name, v) for v in value)
-    if not isinstance(value, np.generic) and not is_array(value):
+    if isinstance(value, type) or not (isinstance(value, np.generic) or is_array(value)):
         return float(value) if isinstance(value, Real) and type(value) not in PLAIN else value
     size = 1
     for n in value.shape:

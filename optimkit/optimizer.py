@@ -55,9 +55,12 @@ class Optimizer(Rule, Hooked):
       as it is.
 
     and may declare `limits` (what each option may be), ``check_options(hyper)``,
-    ``check_param(param, hyper)``, ``sparse_gradients(hyper)``; where torch keeps no step count,
-    ``counts_steps = False``; and, to be called with torch tensors where those are optimized instead
-    of NumPy's views of them, ``native = True``.
+    ``check_param(param, hyper)``, ``sparse_gradients(hyper)``; without a step count in torch,
+    ``counts_steps = False``; to be called with torch tensors in place of NumPy's views of them,
+    ``native = True``.
+
+    With ``master_dtype="float32"`` a parameter of half precision has a copy in full, ``"master"``
+    of its state. The rule steps that, and makes state like it; the parameter gets it, rounded.
 
     Examples
     --------
@@ -206,7 +209,7 @@ class Optimizer(Rule, Hooked):
                 if whole is grads or not stepper.again(params, whole, state.version, options):
                     self._lay_out(params, whole, options)
             touched = row_buckets(rows) if rows else ()
-            stepper.run(stepper.prepare(self.update, options, self.native, touched))
+            stepper.run(stepper.prepare(self.update_for(options), options, self.native, touched))
         except BaseException as error:
             stepper.forget()
             if isinstance(error, KeyError):

@@ -115,7 +115,10 @@ def is_tensor(value: Any) -> bool:
 
 def given(scope: Mapping[str, Any]) -> dict[str, Any]:
     """The options that a constructor was given: its local variables but for the parameters."""
-    return {k: v for k, v in scope.items() if k not in ("self", "params", "__class__")}
+    options = {k: v for k, v in scope.items() if k not in ("self", "params", "__class__")}
+    if options.get("master_dtype", "") is None:  # which torch does not have
+        del options["master_dtype"]
+    return options
 
 
 def check_limits(

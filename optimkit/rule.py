@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from optimkit.backends.adapters import Adapter, adapter_of
-from optimkit.backends.memory import is_array
-from optimkit.backends.program import RESERVED
+from optimkit.backends.bucket import Options
+from optimkit.backends.kept_trace import pure
+from optimkit.backends.memory import HALF, is_array
+from optimkit.backends.program import MASTER, RESERVED
 from optimkit.groups import hyper_of
 from optimkit.naming import kind_of, naming
 from optimkit.options import Limit, check_limits
 from optimkit.parameter import array_of
 from optimkit.state import step_count
+
+
+@cache
+def on_masters(update: Callable[..., Any]) -> Callable[..., Any]:
+    """A rule that steps masters, where there are any, and gives parameters what they become."""
+
+    def stepped(
+        xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int
+    ) -> tuple[Any, dict[str, Any]]:
+        if MASTER not in state:
+            result: tuple[Any, dict[str, Any]] = update(xp, param, grad, state, hyper, step)
+            return result
+        others = {name: value for name, value in state.items() if name != MASTER}
+        master, new = update(xp, state[MASTER], grad, others, hyper, step)
+        return master, {**new, MASTER: master}
+
+    return pure(stepped) if getattr(update, "pure", False) else stepped
 
 
 class Rule:
@@ -102,6 +122,8 @@ class Rule:
                 f"{name}: differentiable=True is not supported; "
                 "gradients do not flow through an optimkit step"
             )
+        if (master := getattr(hyper, "master_dtype", None)) not in (None, "float32"):
+            raise ValueError(f"{name}: invalid master_dtype: {master!r}; it must be 'float32'")
         if hyper.fused and getattr(hyper, "foreach", None):
             raise RuntimeError(f"{name}: `fused` and `foreach` cannot be `True` together.")
         check_limits(name, cls.limits, vars(hyper))
@@ -130,12 +152,22 @@ class Rule:
                 self.check_param(array, hyper)
                 adapter.check_parameter(array)
 
+    def update_for(self, options: Options) -> Callable[..., Any]:
+        """The rule for groups with these options."""
+        masters = any(getattr(hyper, "master_dtype", None) for hyper in options.values)
+        return on_masters(self.update) if masters else self.update
+
     @classmethod
     def initial_state(cls, adapter: Adapter, array: Any, hyper: Any) -> dict[str, Any]:
         """Return the state of a parameter before its first step, as an optimizer keeps it."""
         with adapter.running_on(array):
             view = adapter.view(array)
-            fresh = cls.init(adapter.namespace(view), view, hyper)
+            xp = adapter.namespace(view)
+            if getattr(hyper, "master_dtype", None) and adapter.layout(array).dtype in HALF:
+                view = xp.astype(view, xp.float32)
+                fresh = {MASTER: view} | cls.init(xp, view, hyper)
+            else:
+                fresh = cls.init(xp, view, hyper)
         if taken := RESERVED & fresh.keys():
             raise ValueError(
                 f"{cls.__name__}: state may not be called {sorted(taken)}: "

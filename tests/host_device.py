@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
@@ -144,7 +144,10 @@ def on_host(x: Any) -> np.ndarray[Any, Any]:
 class _Namespace:
     """What rules call on arrays to make their first state."""
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
+    def __getattr__(self, name: str) -> Any:
+        if isinstance(getattr(np, name), type):  # a dtype
+            return getattr(np, name)
+
         def call(x: Any, *values: Any, **options: Any) -> Any:
             return on_device(getattr(np, name)(on_host(x), *values, **options), x.data.device_id)
 

@@ -13,8 +13,6 @@ from optimkit.backends.bucket import Bucket
 from optimkit.backends.memory import ITEMSIZE
 from optimkit.backends.program import Traced
 
-# Half precision is computed in float32 and rounded once, when it is stored.
-HALF = ("float16", "bfloat16")
 FULL = ("float32", "float64")
 
 # A step in two halves. The first finds all that is new and changes nothing of the user's; the
@@ -73,7 +71,7 @@ def rounded(traces: Sequence[Traced], dtype: str) -> np.ndarray[Any, Any]:
 def fresh_columns(bucket: Bucket, names: Sequence[str]) -> dict[str, list[Any]]:
     """Memory for state that is new, which lies as what is worked on does."""
     view = bucket.adapter.view
-    return {name: [np.empty_like(view(x)) for x in bucket.home("param")] for name in names}
+    return {name: [np.empty_like(view(x)) for x in bucket.like_new()] for name in names}
 
 
 def new_entries(

@@ -9,7 +9,9 @@ import array_api_compat as compat
 import numpy as np
 
 from optimkit.backends.bucket import Bucket
-from optimkit.backends.engines.base import HALF, Job, Write
+from optimkit.backends.engines.base import Job, Write
+from optimkit.backends.memory import HALF
+from optimkit.backends.program import MASTER
 from optimkit.backends.trace import checked
 
 NAME = "eager"
@@ -69,7 +71,8 @@ def _call(bucket: Bucket, i: int, update: Callable[..., Any], native: bool) -> _
             if stored is not views[name]:
                 values.append((owners[name], views[name], stored))
         elif compat.is_array_api_obj(value) or isinstance(value, np.generic):
-            entries[name] = xp.asarray(value, dtype=dtype if half else None, copy=True)
+            kept = views[MASTER].dtype if MASTER in views else dtype
+            entries[name] = xp.asarray(value, dtype=kept if half else None, copy=True)
         else:
             entries[name] = value
     return values, entries

@@ -221,7 +221,7 @@ class _Launch:
 
     def __init__(self, bucket: Bucket, program: Program) -> None:
         self.program = program
-        self.dtypes = bucket.dtypes + bucket.dtypes[:1] * len(program.new_state)
+        self.dtypes = bucket.dtypes_of(program)
         self.kernel = self._usual = compiled(program, self.dtypes)
         self._dtype = arithmetic(self.dtypes)
         self.inverted = sorted(reciprocals(program, self._dtype))

@@ -53,6 +53,9 @@ class Adafactor(Optimizer):
         Ascend instead of descend.
     fused : bool or None, default None
         None or False: the eager reference. True is refused: the rule is not elementwise.
+    master_dtype : {"float32"}, optional
+        Of copies of half-precision parameters, which are stepped in their place: see
+        :class:`Optimizer`.
 
     Raises
     ------
@@ -115,6 +118,7 @@ class Adafactor(Optimizer):
         foreach: bool | None = None,
         maximize: bool = False,
         fused: bool | None = None,
+        master_dtype: str | None = None,
     ) -> None:
         super().__init__(params, given(locals()))
 

@@ -39,6 +39,9 @@ class Adagrad(Optimizer):
     fused : bool or None, default None
         None: the fastest engine that can run a parameter; True: a fused engine or an error;
         False: the eager reference.
+    master_dtype : {"float32"}, optional
+        Of copies of half-precision parameters, which are stepped in their place: see
+        :class:`Optimizer`.
 
     Raises
     ------
@@ -97,6 +100,7 @@ class Adagrad(Optimizer):
         maximize: bool = False,
         differentiable: bool = False,
         fused: bool | None = None,
+        master_dtype: str | None = None,
     ) -> None:
         super().__init__(params, given(locals()))
 

@@ -45,6 +45,9 @@ class Adam(Optimizer):
     fused : bool or None, default None
         None: the fastest engine that can run a parameter; True: a fused engine or an error;
         False: the eager reference.
+    master_dtype : {"float32"}, optional
+        Of copies of half-precision parameters, which are stepped in their place: see
+        :class:`Optimizer`.
 
     Raises
     ------
@@ -100,6 +103,7 @@ class Adam(Optimizer):
         capturable: bool = False,
         differentiable: bool = False,
         fused: bool | None = None,
+        master_dtype: str | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
         options = given(locals())

@@ -38,6 +38,9 @@ class Adamax(Optimizer):
     fused : bool or None, default None
         None: the fastest engine that can run a parameter; True: a fused engine or an error;
         False: the eager reference.
+    master_dtype : {"float32"}, optional
+        Of copies of half-precision parameters, which are stepped in their place: see
+        :class:`Optimizer`.
 
     Raises
     ------
@@ -88,6 +91,7 @@ class Adamax(Optimizer):
         differentiable: bool = False,
         capturable: bool = False,
         fused: bool | None = None,
+        master_dtype: str | None = None,
     ) -> None:
         super().__init__(params, given(locals()))
 

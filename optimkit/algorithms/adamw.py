@@ -30,7 +30,7 @@ class AdamW(Adam):
     weight_decay : float, default 1e-2
         Rate :math:`\lambda \ge 0` of the decay; a step shrinks the parameter by
         :math:`\gamma\lambda`.
-    amsgrad, maximize, foreach, capturable, differentiable, fused : optional
+    amsgrad, maximize, foreach, capturable, differentiable, fused, master_dtype : optional
         As for :class:`Adam`.
 
     Raises
@@ -73,5 +73,6 @@ class AdamW(Adam):
         capturable: bool = False,
         differentiable: bool = False,
         fused: bool | None = None,
+        master_dtype: str | None = None,
     ) -> None:
         super().__init__(params, decoupled_weight_decay=True, **given(locals()))

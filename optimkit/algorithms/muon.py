@@ -49,6 +49,9 @@ class Muon(Optimizer):
         AdamW's.
     fused : bool or None, default None
         None or False: the eager reference. True is refused: the rule is not elementwise.
+    master_dtype : {"float32"}, optional
+        Of copies of half-precision parameters, which are stepped in their place: see
+        :class:`Optimizer`.
 
     Raises
     ------
@@ -114,6 +117,7 @@ class Muon(Optimizer):
         adjust_lr_fn: str | None = None,
         *,
         fused: bool | None = None,
+        master_dtype: str | None = None,
     ) -> None:
         super().__init__(params, given(locals()))
 

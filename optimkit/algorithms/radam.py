@@ -53,6 +53,9 @@ class RAdam(Optimizer):
     fused : bool or None, default None
         None: the fastest engine that can run a parameter; True: a fused engine or an error;
         False: the eager reference.
+    master_dtype : {"float32"}, optional
+        Of copies of half-precision parameters, which are stepped in their place: see
+        :class:`Optimizer`.
 
     Raises
     ------
@@ -107,6 +110,7 @@ class RAdam(Optimizer):
         capturable: bool = False,
         differentiable: bool = False,
         fused: bool | None = None,
+        master_dtype: str | None = None,
     ) -> None:
         super().__init__(params, given(locals()))
 

@@ -40,6 +40,9 @@ class SGD(Optimizer):
     fused : bool or None, default None
         None: the fastest engine that can run a parameter; True: a fused engine or an error;
         False: the eager reference.
+    master_dtype : {"float32"}, optional
+        Of copies of half-precision parameters, which are stepped in their place: see
+        :class:`Optimizer`.
 
     Raises
     ------
@@ -99,6 +102,7 @@ class SGD(Optimizer):
         foreach: bool | None = None,
         differentiable: bool = False,
         fused: bool | None = None,
+        master_dtype: str | None = None,
     ) -> None:
         super().__init__(params, given(locals()))
 

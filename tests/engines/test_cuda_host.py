@@ -224,6 +224,16 @@ def test_mixed_dtypes(device: HostDriver) -> None:
     assert len(device.launches) == 4
 
 
+def test_masters_in_full_precision(device: HostDriver) -> None:
+    starts = random([3, 1_000, 17], "float16")
+    opt = compare(
+        lambda p: ok.AdamW(p, lr=0.1, master_dtype="float32"), starts, rows_like(starts, 4)
+    )
+    held = opt.state[opt.param_groups[0]["params"][0]]
+    assert {held[name].dtype for name in ("master", "exp_avg")} == {np.dtype("float32")}
+    assert len(device.launches) == 4
+
+
 def test_bfloat16_tensors(device: HostDriver) -> None:
     torch = pytest.importorskip("torch", reason="torch's bfloat16")
     pytest.importorskip("ml_dtypes", reason="bfloat16 on the host needs ml_dtypes")

@@ -60,7 +60,7 @@ class _Launches:
     def __init__(self, bucket: Bucket, traced: Traced, where: str) -> None:
         self.program, self.where = traced.program, where
         program = self.program
-        dtypes = bucket.dtypes + bucket.dtypes[:1] * len(program.new_state)
+        dtypes = bucket.dtypes_of(program)
         self._real = arithmetic(dtypes)
         slots = len(traced.slots)
         self.grid = grid_of(program, dtypes, slots, where, bucket.device, bucket.sizes)
@@ -160,8 +160,8 @@ class CudaEngine(Engine):
             raise RuntimeError("the step in which state is made cannot be captured in a CUDA graph")
 
         def begin() -> Write:
-            homes = bucket.home("param")
-            columns = {name: list(map(adapter.empty_like, homes)) for name in program.new_state}
+            like = bucket.like_new()
+            columns = {name: list(map(adapter.empty_like, like)) for name in program.new_state}
             for name, column in columns.items():
                 grid.place(name, adapter.addresses(column))
 
