@@ -122,4 +122,4 @@ def test_fused_is_an_option_like_in_any_optimizer() -> None:
     Lion([weight], lr=0.5, fused=True).step(grads=[np.ones(3, np.float32)])
     assert weight.tolist() == [0.5, 0.5, 0.5]
     with pytest.raises(RuntimeError, match="fused=True"):
-        Lion([np.ones(2, np.float16)], fused=True).step(grads=[np.ones(2, np.float16)])
+        Lion([np.ones(2, ">f4")], fused=True).step(grads=[np.ones(2, ">f4")])
