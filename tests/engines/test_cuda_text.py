@@ -188,3 +188,25 @@ def test_what_is_compiled_for_a_device(capability: int, expected: str) -> None:
 def test_a_device_too_old_for_the_compiler_is_refused() -> None:
     with pytest.raises(RuntimeError, match=r"7\.0.*7\.5 and above"):
         images.target(70, [75, 80])
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (ImportError("no", name="cuda.bindings"), r"cuda\.bindings is not installed .*cuda13"),
+        (RuntimeError('Failure finding "libnvrtc.so.13"'), "NVRTC is not found .*cuda13"),
+        (RuntimeError("CUDA driver version is insufficient for it"), "no driver .* or it is too"),
+        (ValueError("strange\nand long"), "ValueError: strange$"),
+    ],
+)
+def test_what_is_missing_is_said_in_short(
+    error: Exception, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> seam.Driver:
+        raise error
+
+    monkeypatch.setattr(seam, "DRIVERS", (missing, missing))
+    driver, reason = seam.found.__wrapped__()
+    assert driver is None
+    assert re.search(says, reason), reason
+    assert ";" not in reason

@@ -236,13 +236,23 @@ def found() -> tuple[Driver | None, str]:
             driver = kind()
             driver.capability(0)
             driver.architectures()
-        except ImportError as error:
-            reasons.append(f"{error.name} is not installed" if error.name else str(error))
         except Exception as error:
-            reasons.append(f"{type(error).__name__}: {error}".strip().splitlines()[0])
+            reasons.append(_said(error))
         else:
             return driver, ""
-    return None, "; ".join(reasons)
+    return None, "; ".join(dict.fromkeys(reasons))
+
+
+def _said(error: Exception) -> str:
+    """What a binding does not find, in short."""
+    text = str(error)
+    if isinstance(error, ImportError):
+        return f"{error.name or text} is not installed (pip install 'optimkit[cuda13]' or [cuda12])"
+    if "nvrtc" in text:
+        return "NVRTC is not found (pip install 'optimkit[cuda13]' or [cuda12])"
+    if "driver" in text.lower():
+        return "there is no driver for a CUDA device, or it is too old"
+    return f"{type(error).__name__}: {text}".splitlines()[0]
 
 
 __all__ = [
