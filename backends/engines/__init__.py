@@ -8,6 +8,7 @@ from optimkit.backends.engines.choice import (
     available_engines,
     choose,
     forced_engine,
+    host_engines,
     use_engine,
     works,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "available_engines",
     "choose",
     "forced_engine",
+    "host_engines",
     "use_engine",
     "works",
 ]

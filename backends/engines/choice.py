@@ -43,6 +43,11 @@ def available_engines() -> list[str]:
     return [name for name in NAMES if _lack(name) is None]
 
 
+def host_engines() -> list[str]:
+    """Return those that run arrays in the host's memory, the fastest first."""
+    return [name for name in NAMES if name != "cuda" and _lack(name) is None]
+
+
 _given_up: dict[str, str] = {}  # what has turned out not to work here, and how
 
 

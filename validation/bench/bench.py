@@ -10,7 +10,7 @@ from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
-import optimkit as ok
+from optimkit.backends.engines import host_engines
 from optimkit.validation.arguments import new_file, one_of, positive
 from optimkit.validation.bench.costs import costs
 from optimkit.validation.bench.device import SUBJECTS as SUBJECTS_ON_DEVICE
@@ -42,9 +42,11 @@ def _measured(subject: str, args: argparse.Namespace) -> tuple[list[Timings], li
     if args.device == "cuda":
         import optimkit.validation.bench.device as device
 
+        if subject == "costs":
+            return [], device.costs()
         whole, host = device.tables(subject, args.rounds, args.workload)
         return [whole, host], device.figures(whole, host, args.rounds)
-    engines = [engine for engine in ok.available_engines() if engine != "cuda"]
+    engines = host_engines()
     if subject == "costs":
         return [], costs()
     if subject in OPTIMIZERS:

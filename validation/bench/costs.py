@@ -11,6 +11,7 @@ import tracemalloc
 from importlib.util import find_spec
 
 import optimkit as ok
+from optimkit.backends.engines import host_engines
 from optimkit.validation.bench.measure import Bound, arrays, measure, tensors
 from optimkit.validation.bench.steps import ours
 
@@ -38,7 +39,7 @@ def overhead() -> list[Bound]:
         for count in (100, 1100):
             sizes = [1] * count
             if kind == "arrays":
-                steps[str(count)] = ours("AdamW", {}, sizes, ok.available_engines()[0])
+                steps[str(count)] = ours("AdamW", {}, sizes, host_engines()[0])
             else:
                 steps[str(count)] = ok.AdamW(tensors(sizes)).step
         # No rest: no other library's threads are about, and a core that has slept is slow at first.
@@ -59,18 +60,24 @@ print(time.perf_counter() - start)
 
 def first_step() -> list[Bound]:
     """Seconds of the first fused step of a process, import of Numba included."""
-    if "numba" not in ok.available_engines():
+    if "numba" not in host_engines():
         return []
+    cold, warm = first_step_seconds(FIRST_STEP)
+    return [
+        Bound("first fused step, cold", cold, 3, "s"),
+        Bound("first fused step, from the disk cache", warm, 1, "s"),
+    ]
+
+
+def first_step_seconds(code: str) -> tuple[float, float]:
+    """What a program prints as its seconds: with no kernel on the disk, and with it; medians."""
     cold, warm = [], []
     for _ in range(3):
         with tempfile.TemporaryDirectory() as cache:
             env = os.environ | {"OPTIMKIT_CACHE_DIR": cache}
-            cold.append(float(_python(FIRST_STEP, env)))
-            warm.append(float(_python(FIRST_STEP, env)))
-    return [
-        Bound("first fused step, cold", statistics.median(cold), 3, "s"),
-        Bound("first fused step, from the disk cache", statistics.median(warm), 1, "s"),
-    ]
+            cold.append(float(_python(code, env)))
+            warm.append(float(_python(code, env)))
+    return statistics.median(cold), statistics.median(warm)
 
 
 def _python(code: str, env: dict[str, str] | None = None) -> str:
@@ -94,7 +101,7 @@ def import_time() -> Bound:
 def peak_memory() -> list[Bound]:
     """Largest memory a step of AdamW on one array of 10M takes, over the array's own."""
     bounds = []
-    for engine in ok.available_engines():
+    for engine in host_engines():
         param, grad = arrays([10_000_000], 1)[0], arrays([10_000_000], 1)[0]
         optimizer = ok.AdamW([param])
         with ok.use_engine(engine):

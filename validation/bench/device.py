@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
 from itertools import cycle
@@ -13,6 +14,8 @@ from typing import Any
 import numpy as np
 
 import optimkit as ok
+from optimkit.backends.engines.cuda.text import OPTIONS
+from optimkit.validation.bench.costs import first_step_seconds
 from optimkit.validation.bench.measure import Bound, Timings
 
 # Elements of the parameters, in the order in which the models have them.
@@ -39,7 +42,7 @@ WORKLOADS = {
     "1 x 100M": [100_000_000],
 }
 OPTIMIZERS: dict[str, dict[str, Any]] = {"AdamW": {}, "SGD": {"lr": 1e-3, "momentum": 0.9}}
-SUBJECTS = (*OPTIMIZERS, "clipping")
+SUBJECTS = ("costs", *OPTIMIZERS, "clipping")
 WARM = 12  # steps before the first that counts: by then traces are kept
 STREAMS = {"AdamW": 7, "SGD": 5}  # values read and written of each element
 TURN = 0.02  # seconds of steps that a candidate runs before the next has its turn
@@ -253,6 +256,55 @@ def copy_seconds(elements: int, rounds: int) -> float:
 
     step()
     return float(np.median([_turn(step, 10)[0] for _ in range(rounds)]))
+
+
+FIRST_STEP = """
+import time, torch, optimkit as ok
+param = torch.ones(1_000_000, device="cuda", requires_grad=True)
+param.grad = torch.ones_like(param)
+optimizer = ok.AdamW([param])
+torch.cuda.synchronize()
+start = time.perf_counter()
+optimizer.step()
+torch.cuda.synchronize()
+print(time.perf_counter() - start)
+"""
+
+
+def costs() -> list[Bound]:
+    """What a first step and a launch take."""
+    from optimkit.backends.engines.cuda.driver import DRIVERS
+
+    cold, warm = first_step_seconds(FIRST_STEP)
+    bounds = [
+        Bound("first step, cold", cold, 1, "s"),
+        Bound("first step, from the disk cache", warm, 0.1, "s"),
+    ]
+    for kind in DRIVERS:
+        with suppress(Exception):  # a binding that is not there
+            bounds.append(
+                Bound(f"a launch by {kind.__name__}", _launch_seconds(kind()) * 1e6, None, "µs")
+            )
+    return bounds
+
+
+def _launch_seconds(driver: Any) -> float:
+    import torch
+
+    text = 'extern "C" __global__ void optimkit(unsigned long long) {}'
+    options = (*OPTIONS, f"--gpu-architecture=sm_{driver.capability(0)}")
+    kernel = driver.load(0, driver.compile(text, options).cubin, "optimkit")
+    number = np.zeros(1, np.uint64)
+    addresses = np.array([number.ctypes.data], np.uint64)
+    times = []
+    for _ in range(50):
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        for _ in range(100):
+            driver.launch(0, kernel, 1, 32, 0, addresses.ctypes.data)
+        times.append((time.perf_counter() - start) / 100)
+    torch.cuda.synchronize()
+    return float(np.median(times))
 
 
 def figures(whole: Timings, host: Timings, rounds: int) -> list[Bound]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import optimkit as ok
+from optimkit.backends.engines import host_engines
 from optimkit.validation.reference.case import Case
 from optimkit.validation.reference.inputs import (
     Array,
@@ -48,7 +49,7 @@ LIBRARIES = {
 
 def ways() -> tuple[list[Way], dict[str, str]]:
     """Return the ways that can be checked here, the fastest first, and why others cannot be."""
-    engines = ok.available_engines()
+    engines = host_engines()
     fastest = engines[0]
     possible = [Way(engine, "numpy") for engine in engines]
     absent = {}
@@ -63,7 +64,7 @@ def ways() -> tuple[list[Way], dict[str, str]]:
     else:
         possible.append(Way("eager", "array_api_strict"))
     if _has_gpu():
-        possible.append(Way("cuda" if "cuda" in engines else "eager", "cupy"))
+        possible.append(Way("cuda" if "cuda" in ok.available_engines() else "eager", "cupy"))
     else:
         absent["cuda on CuPy arrays"] = "there is no CUDA device, or no CuPy"
     return possible, absent
