@@ -149,17 +149,17 @@ class Adafactor(Optimizer):
         grad = -grad if hyper.maximize else grad
         eps1 = float(xp.finfo(param.dtype).eps) if eps1 is None else eps1
         # α = max(ε2, RMS(θ)) min(γ, 1 / sqrt(t))
-        alpha = xp.maximum(root_mean_square(xp, param), eps2) * min(lr, 1 / step**0.5)
+        alpha = at_least(xp, eps2, root_mean_square(xp, param)) * min(lr, 1 / step**0.5)
         # θ = (1 - γλ) θ
         param = param * (1 - lr * hyper.weight_decay) if hyper.weight_decay else param
         # of a vector V = β V + (1 - β) G² and U = G / max(sqrt(V), ε1)
         if param.ndim < 2:
             variance = lerp(state["variance"], grad * grad, share, xp)
-            direction, new = grad / xp.maximum(xp.sqrt(variance), eps1), {"variance": variance}
+            direction, new = grad / at_least(xp, eps1, xp.sqrt(variance)), {"variance": variance}
         else:
             direction, new = factored(xp, grad, state, share, eps1)
         # θ = θ - α U / max(1, RMS(U) / d)
-        scale = -alpha / xp.maximum(root_mean_square(xp, direction) / hyper.d, 1.0)
+        scale = -alpha / at_least(xp, 1.0, root_mean_square(xp, direction) / hyper.d)
         direction *= xp.astype(scale, param.dtype)
         direction += param
         return direction, new
@@ -175,11 +175,16 @@ def factored(
     column_mean = squares(xp, grad, axis=-2)[..., None, :] / grad.shape[-2]
     column = lerp(state["col_var"], column_mean, share, xp)
     # V = R C / max(mean(R), ε1) and U = G / max(sqrt(V), ε1)
-    mean = xp.maximum(total(xp, row, axis=-2)[..., None, :] / row.shape[-2], eps1)
-    direction = grad / xp.maximum(xp.sqrt(row / mean) * xp.sqrt(column), eps1)
+    mean = at_least(xp, eps1, total(xp, row, axis=-2)[..., None, :] / row.shape[-2])
+    direction = grad / at_least(xp, eps1, xp.sqrt(row / mean) * xp.sqrt(column))
     return direction, {"row_var": row, "col_var": column}
 
 
 def root_mean_square(xp: Any, x: Any) -> Any:
     """Return the root of the mean of the squares, in float64 and still where the array is."""
     return xp.sqrt(xp.astype(square_sum(xp, x), xp.float64) / math.prod(x.shape))
+
+
+def at_least(xp: Any, least: float, x: Any) -> Any:
+    """Return the larger of each; the number is made where the array is, which waits for nothing."""
+    return xp.maximum(x, xp.full((), least, dtype=x.dtype, device=x.device))

@@ -18,7 +18,7 @@ from optimkit.validation.reference.recordings import FOLDER, STEPS, Recording, l
 
 PEERS = [name for name in OPTIMIZERS if any(case.peer for case in cases_of(name))]
 WAYS = parity.ways()[0]
-NOT_OPTIONS = {"params", "fused", "foreach", "capturable", "differentiable"}
+NOT_OPTIONS = {"params", "fused", "foreach", "capturable", "differentiable", "master_dtype"}
 BASES = {"Optimizer"}
 
 

@@ -6,6 +6,7 @@ with it. Whoever has either needs no more.
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from functools import cache
 from typing import Any, NamedTuple
@@ -224,14 +225,16 @@ class CuPyDriver(Driver):
         return Compiled(bytes(cubin), ptx + b"\0")
 
 
-DRIVERS = (BindingsDriver, CuPyDriver)  # in the order in which they are tried
+DRIVERS = (BindingsDriver, CuPyDriver)
 
 
 @cache
 def found() -> tuple[Driver | None, str]:
     """The driver that works here, or None and why there is none."""
+    # CuPy's takes 6 µs a launch where the other takes 9, but a third of a second to import.
+    kinds = DRIVERS[::-1] if "cupy" in sys.modules else DRIVERS
     reasons = []
-    for kind in DRIVERS:
+    for kind in kinds:
         try:
             driver = kind()
             driver.capability(0)
