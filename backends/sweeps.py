@@ -65,16 +65,19 @@ class Sweep(NamedTuple):
 
 def sweeps(items: Sequence[tuple[int, Any, Adapter, Layout]]) -> list[Sweep]:
     """Sort arrays (place, array, adapter, layout) into passes; left out is what has none."""
+    alike: dict[Any, list[tuple[int, Any, Adapter, Layout]]] = {}
+    for item in items:
+        alike.setdefault((id(item[2]), id(item[3])), []).append(item)
     found: dict[Any, Sweep] = {}
-    for place, array, adapter, (dtype, device, size, dense) in items:
+    for some in alike.values():
+        places, arrays, (adapter, *_), ((dtype, device, size, dense), *_) = zip(*some, strict=True)
         if dense and size:
-            key = adapter, dtype, device
-            sweep = found.get(key)
-            if sweep is None:
-                sweep = found[key] = Sweep(*key, [], [], [])
-            sweep.places.append(place)
-            sweep.arrays.append(array)
-            sweep.sizes.append(size)
+            sweep = found.setdefault(
+                (adapter, dtype, device), Sweep(adapter, dtype, device, [], [], [])
+            )
+            sweep.places.extend(places)
+            sweep.arrays.extend(arrays)
+            sweep.sizes.extend([size] * len(places))
     return [sweep for sweep in found.values() if _can_run(sweep.dtype, sweep.device)]
 
 

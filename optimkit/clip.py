@@ -9,6 +9,7 @@ import numpy as np
 
 from optimkit.backends.adapters import adapter_of
 from optimkit.backends.memory import HALF
+from optimkit.backends.sweeps import Sweep
 from optimkit.naming import naming
 from optimkit.norms import (
     PIECE,
@@ -188,11 +189,12 @@ def clip_grad_norm_(
         raise ValueError(f"max_norm is {max_norm}; a number of at least 0 is needed")
     grads, tensor = gradients_meant(parameters)
     _check_writable(grads)
-    total = norm_of_all(grads, norm_type, error_if_nonfinite)
+    swept = sweeps_over(grads)
+    total = norm_of_all(grads, norm_type, error_if_nonfinite, swept)
     with np.errstate(all="ignore"):
         factor = float(np.minimum(1.0, np.float64(limit) / (total + 1e-6)))  # NaN stays NaN
     if factor != 1:
-        _scale(grads, factor)
+        _scale(grads, factor, swept)
     return _like(total, grads, tensor)
 
 
@@ -253,10 +255,10 @@ def _check_writable(grads: list[Gradient]) -> None:
             if hasattr(array, "detach"):
                 if array.is_neg() or (is_complex and array.is_conj()):
                     raise ValueError("it is a lazily negated or conjugated view; resolve it first")
-            elif type(array) is not np.ndarray or id(layout) not in looked_at:
+            elif id(layout) not in looked_at:
                 adapter.check_parameter(array)
                 looked_at.add(id(layout))
-            elif not array.flags.writeable:
+            elif type(array) is np.ndarray and not array.flags.writeable:
                 adapter.check_parameter(array)  # says why not
 
 
@@ -270,19 +272,19 @@ def _like(norm: float, grads: list[Gradient], tensor: Any) -> Any:
     return adapter_of(like).wrap(value, like).to(like.device)
 
 
-def _scale(grads: list[Gradient], factor: float) -> None:
+def _scale(grads: list[Gradient], factor: float, swept: list[Sweep]) -> None:
     """Multiply gradients by a number; those given twice, twice, as torch does."""
     once = {id(grad.array): grad for grad in grads}
     unique = list(once.values())
     done: set[int] = set()
-    for sweep in sweeps_over(unique):
+    for sweep in swept if len(unique) == len(grads) else sweeps_over(unique):
         sweep.scale(factor)
         done.update(sweep.places)
     rest = [grad for i, grad in enumerate(unique) if i not in done and grad.layout.size]
     _change(rest, lambda xp, x, **out: xp.multiply(x, factor, **out))
     again = [grad for grad in grads if once.pop(id(grad.array), None) is None]
     if again:
-        _scale(again, factor)
+        _scale(again, factor, sweeps_over(again))
 
 
 def _change(grads: list[Gradient], function: Callable[..., Any]) -> None:

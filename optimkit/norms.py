@@ -134,9 +134,16 @@ def in_parallel(run: Callable[..., Any], jobs: list[Any], sizes: list[int]) -> l
 # ---------------------------------------------------------------------- the norm
 
 
-def norm_of_all(grads: list[Gradient], norm_type: float | str, error_if_nonfinite: bool) -> float:
+def norm_of_all(
+    grads: list[Gradient],
+    norm_type: float | str,
+    error_if_nonfinite: bool,
+    swept: list[Sweep] | None = None,
+) -> float:
     order = float(norm_type)
-    norm = _combined(_reduced(grads, order), order)
+    if swept is None or order != 2:
+        swept = sweeps_over(grads, order)
+    norm = _combined(_reduced(grads, order, swept), order)
     if error_if_nonfinite and not math.isfinite(norm):
         raise RuntimeError(
             f"the total norm of order {order} of the gradients is {norm}, so they cannot be "
@@ -158,10 +165,10 @@ def _combined(values: np.ndarray[Any, Any], order: float) -> float:
         return float(np.sqrt(norm) if order == 2 else norm if order == 1 else norm ** (1 / order))
 
 
-def _reduced(grads: list[Gradient], order: float) -> np.ndarray[Any, Any]:
+def _reduced(grads: list[Gradient], order: float, swept: list[Sweep]) -> np.ndarray[Any, Any]:
     """Return for each gradient that has elements the sum of its terms, or its extreme."""
     found: dict[int, Any] = {}
-    for sweep in sweeps_over(grads, order):
+    for sweep in swept:
         found.update(zip(sweep.places, sweep.sums(int(order)), strict=True))
     jobs, places = [], []
     elsewhere: dict[Any, dict[int, Any]] = {}  # by library and device, what is still there
