@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from optimkit.backends.engines.threads import shares
+from optimkit.backends.engines.threads import shares, thread_count
 
 CHUNK = 16_384  # elements of a tensor that stay on one thread
 SERIAL = 100_000  # elements below which a second thread costs more than it gives
@@ -35,7 +35,7 @@ class Table:
     def __init__(self, columns: Sequence[Sequence[int]], sizes: list[int]) -> None:
         self.addresses = np.array(columns, np.int64).reshape(len(columns), len(sizes))
         chunks = np.array(list(_chunks(sizes)), np.int64).reshape(-1, 4)
-        alone = sum(sizes) <= SERIAL
+        alone = sum(sizes) <= SERIAL or thread_count() == 1
         lengths = (chunks[:, 2] - chunks[:, 1]).tolist()
         bounds = [0, len(chunks)] if alone else shares(lengths, OVERHEAD)
         self.bounds = None if alone else np.array(bounds, np.int64)

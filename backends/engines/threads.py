@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -76,7 +77,19 @@ def on_all_threads(function: Callable[[Part], Result], parts: Sequence[Part]) ->
 
 
 _parallel_region = threading.Lock()  # not every threading layer of Numba may be entered twice
-_forked = False  # nor, with GNU OpenMP, in the child of a process that has used it
+
+
+def _was_forked() -> bool:
+    """Whether `multiprocessing` has forked this process before this module was imported."""
+    process = sys.modules.get("multiprocessing.process")
+    if process is None or process.parent_process() is None:
+        return False
+    own = getattr(process.current_process(), "_start_method", None)
+    method: str = own or sys.modules["multiprocessing"].get_start_method()
+    return method == "fork"
+
+
+_forked = _was_forked()  # nor, with GNU OpenMP, in the child of a process that has used it
 
 
 def _after_fork() -> None:

@@ -87,3 +87,36 @@ def test_the_number_of_threads_does_not_matter(name: str, threads: str) -> None:
             opt.step(grads=[v * np.float32(0.5) for v in x])
     expected = hashlib.sha256(b"".join(v.tobytes() for v in x)).hexdigest()
     assert output(process(script, OPTIMKIT_NUM_THREADS=threads)).strip() == expected
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.parametrize("way", ["os.fork", "multiprocessing"])
+def test_a_child_that_is_the_first_to_import_optimkit_steps(way: str) -> None:
+    pytest.importorskip("torch", reason="whose OpenMP is in use before the fork")
+    script = f"""
+        import multiprocessing, os, sys, warnings
+        import torch
+
+        (torch.randn(4_000_000) * 2).sum()  # on several threads
+        torch.randn(1_000, 1_000) @ torch.randn(1_000, 1_000)
+
+        def child():
+            import numpy as np, optimkit as ok
+            x = np.ones(1_000_000, "float32")
+            ok.SGD([x], lr=0.5).step(grads=[x.copy()])
+            assert x[-1] == 0.5
+            print("stepped", flush=True)
+
+        warnings.simplefilter("ignore")  # of threads at a fork
+        if {way!r} == "os.fork":
+            if os.fork() == 0:
+                child()
+                os._exit(0)
+            os.wait()
+        else:
+            process = multiprocessing.get_context("fork").Process(target=child)
+            process.start()
+            process.join()
+    """
+    threads = {"OPTIMKIT_NUM_THREADS": "1"} if way == "os.fork" else {}
+    assert output(process(script, **threads)).split() == ["stepped"]
