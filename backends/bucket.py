@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from itertools import chain
+from numbers import Number
 from operator import itemgetter, or_
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -12,7 +14,7 @@ import numpy as np
 
 from optimkit.backends.adapters import Adapter, Addresses, Layout, address_key
 from optimkit.backends.adapters.headers import FEW, identities
-from optimkit.backends.memory import ITEMSIZE, Memory, is_array, lie_alike
+from optimkit.backends.memory import ITEMSIZE, Memory, check_apart, is_array, lie_alike
 from optimkit.backends.packing import packing_of
 from optimkit.backends.program import MASTER, RESERVED, Program
 
@@ -145,15 +147,16 @@ class Bucket:
         self._nowhere = starts.count(0)
 
     def extents(self) -> np.ndarray[Any, Any]:
-        """What a kernel writes to (n, 2)."""
-        if not self.fusable:
-            return np.empty((0, 2), np.int64)
-        columns = [self._homes, *self._columns.values()]
-        starts = [np.array(self.adapter.addresses(column), np.int64) for column in columns]
+        """What a step writes to (n, 2)."""
+        known = [self._homes, *self._columns.values()] if self.fusable else []
+        starts = [np.array(self.adapter.addresses(column), np.int64) for column in known]
         dtypes = self.dtypes[:1] + self.dtypes[2:]
         sizes = [np.array(self.sizes) * ITEMSIZE.get(dtype, LARGEST) for dtype in dtypes]
-        spans = zip(starts, sizes, strict=True)
-        return np.concatenate([np.stack([x, x + size], axis=1) for x, size in spans])
+        found = [np.stack([x, x + y], axis=1) for x, y in zip(starts, sizes, strict=False)]
+        if self._homes is not self.arrays or not known:
+            others = chain(self.arrays, *(() if known else self._columns.values()))
+            found.append(np.array(list(map(self.adapter.extent, others)), np.int64).reshape(-1, 2))
+        return np.concatenate(found)
 
     def begin(self, grads: list[Any], memory: Memory) -> None:
         """Take the first gradients, in a step that writes to `memory`."""
@@ -302,7 +305,9 @@ def _is_count(step: Any) -> bool:
 def _are_plain(column: list[Any]) -> bool:
     """Whether no entry is an array, or a number of NumPy's."""
     kinds = set(map(type, column))
-    return PLAIN.issuperset(kinds) or not any(hasattr(kind, "shape") for kind in kinds)
+    return PLAIN.issuperset(kinds) or all(
+        issubclass(kind, Number) and not hasattr(kind, "shape") for kind in kinds - PLAIN
+    )
 
 
 def buckets(
@@ -330,7 +335,9 @@ def buckets(
         alike[1].append(layout)
     made = [Bucket(*alike) for alike in sorts.values()]
     others = np.array(extents, np.int64).reshape(-1, 2)
-    memory = Memory([others, *(bucket.extents() for bucket in made)])
+    stretches = [bucket.extents() for bucket in made]
+    check_apart(stretches, members)
+    memory = Memory([others, *stretches])
     for bucket, (chosen, _) in zip(made, sorts.values(), strict=True):
         bucket.begin([member.grad for member in chosen], memory)
     return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import pairwise
+from itertools import combinations, pairwise
 from math import gcd
 from typing import Any
 
@@ -34,6 +34,11 @@ class Memory:
         # the last address of the stretches before each place in the order
         self._ends = np.maximum.accumulate(np.concatenate([[0], table[:, 1]]))
         self._few = self._starts.tolist(), self._ends.tolist()
+
+    @property
+    def apart(self) -> bool:
+        """Whether no two stretches have a byte in common."""
+        return bool((self._starts[1:] >= self._ends[1:-1]).all())
 
     def overlaps(self, addresses: Addresses, reach: tuple[Any, Any]) -> Any:
         """For each address, whether a stretch may have a byte in what it reaches.
@@ -174,6 +179,28 @@ class Territory:
         self._regions[first:last] = [region]
         self._starts[first:last] = [region.extent[0]]
         return [] if alone else [number for number, _ in region.members]
+
+
+def check_apart(stretches: Sequence[Any], members: Sequence[Any]) -> None:
+    """Raise if a state lies in memory of a parameter or of another state.
+
+    Parameters
+    ----------
+    stretches : sequence of arrays (n, 2)
+        All the memory in question; only where some of it overlaps is anything looked at closely.
+    members : sequence of Member
+    """
+    if Memory(stretches).apart:
+        return
+    named: list[tuple[str, Any]] = []
+    for member in members:
+        label = f"parameter {member.place}"
+        states = [(f"{label}: its state {k}", v) for k, v in member.state.items() if is_array(v)]
+        named += [(label, member.array), *states]
+    suspects = sorted(Territory().claim([x for _, x in named]))
+    for (name, x), (other, y) in combinations([named[i] for i in suspects], 2):
+        if share_memory(x, y):
+            raise ValueError(f"{name} and {other} share memory; each needs its own")
 
 
 def share_memory(x: Any, y: Any) -> bool:

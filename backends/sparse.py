@@ -134,7 +134,8 @@ def coalesce(xp: Any, entries: Entries) -> tuple[tuple[Any, ...], Any]:
             position = xp.arange(len(place)) - xp.flatnonzero(first)[xp.cumsum(first) - 1]
             even = position % 2 == 0
             odd = xp.flatnonzero(~even)
-            values[left[odd - 1]] += values[left[odd]]
+            with np.errstate(all="ignore"):
+                values[left[odd - 1]] += values[left[odd]]
             place, left = place[even], left[even]
         if len(left) < len(values):
             values = values[left]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
+from reprlib import repr as short
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from optimkit.backends.adapters import adapter_of
 from optimkit.backends.memory import is_array
 from optimkit.backends.program import MASTER
 from optimkit.gradients import labels
-from optimkit.groups import Group, hyper_of
+from optimkit.groups import Group
 from optimkit.naming import kind_of, naming
 from optimkit.parameter import array_of
 from optimkit.rule import Rule
@@ -36,22 +37,26 @@ def save(groups: Sequence[Group], state: State, rule: type[Rule]) -> dict[str, A
         | {"params": [numbers[id(param)] for param in group["params"]]}
         for group in groups
     ]
+    names = labels(groups)
     saved = {
-        numbers[id(param)]: _save_param(rule, array_of(param), entries)
+        number: _save_param(rule, array_of(param), entries, names[number])
         for param, entries in state.items()
-        if entries and id(param) in numbers
+        if entries and (number := numbers.get(id(param))) is not None
     } | {key: entries for key, entries in state.items() if not hasattr(key, "shape")}
     return {"state": saved, "param_groups": saved_groups}
 
 
-def _save_param(rule: type[Rule], array: Any, state: dict[str, Any]) -> dict[str, Any]:
+def _save_param(rule: type[Rule], array: Any, state: dict[str, Any], label: str) -> dict[str, Any]:
     if not rule.tensor_scalars:
         return dict(state)
     scalar = adapter_of(array).scalar
-    return {
-        name: scalar(value) if type(value) in (int, float) else value
-        for name, value in state.items()
-    }
+    saved = {}
+    for name, value in state.items():
+        try:
+            saved[name] = scalar(value) if type(value) in (int, float) else value
+        except OverflowError:
+            raise ValueError(f"{label}: its state {name} is too large: {short(value)}") from None
+    return saved
 
 
 def load(
@@ -59,6 +64,7 @@ def load(
     groups: Sequence[Group],
     state: State,
     legacy: Mapping[str, Any],
+    check: Callable[[Group], Any],
     load_param: LoadParam,
     match: Match,
 ) -> None:
@@ -71,12 +77,14 @@ def load(
         Those of the optimizer.
     legacy : mapping
         Options for a checkpoint that is older than they are.
+    check : callable
+        Returns the options of a group by attribute, or raises what is wrong with them.
     load_param : callable
         ``(array, saved, hyper, label) -> state`` of one parameter.
     match : callable
         Such as `by_name`.
     """
-    saved_groups = saved["param_groups"]
+    saved_groups, saved_state = _parts(saved)
     if len(saved_groups) != len(groups):
         raise ValueError(
             "loaded state dict has a different number of parameter groups: "
@@ -97,17 +105,39 @@ def load(
         own = {k: group[k] for k in ("params", "param_names") if k in group}
         new = {**legacy, **deepcopy(dict(old)), **own}
         new_groups.append({"params": new.pop("params")} | new)
-        hyper = hyper_of(new, legacy)
+        hyper = check(new)
         for number, param in zip(saved_numbers, group["params"], strict=True):
             label = next(names)
-            if entries := saved["state"].get(number):
+            if entries := saved_state.get(number):
+                mapping(f"state of {label}", entries)
                 new_state.append((param, load_param(array_of(param), entries, hyper, label)))
     numbers = {number for old in saved_groups for number in old["params"]}
-    new_state += [(key, deepcopy(x)) for key, x in saved["state"].items() if key not in numbers]
+    new_state += [(key, deepcopy(x)) for key, x in saved_state.items() if key not in numbers]
     for group, new in zip(groups, new_groups, strict=True):
         group.clear()
         group.update(new)
     state.replace(new_state)
+
+
+def mapping(name: str, value: Any) -> Mapping[Any, Any]:
+    """Return what has been loaded as `name`; TypeError if it is no mapping."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"loaded {name} must be a mapping, not a {type(value).__name__}")
+    return value
+
+
+def _parts(saved: Mapping[str, Any]) -> tuple[Sequence[Any], Mapping[Any, Any]]:
+    """Return the groups and the state of what was saved, if that is their schema."""
+    for key in ("state", "param_groups"):
+        if key not in saved:
+            raise KeyError(f"loaded state dict has no {key!r}")
+    groups = saved["param_groups"]
+    if not isinstance(groups, list | tuple):
+        raise TypeError(f"loaded param_groups must be a list, not a {type(groups).__name__}")
+    for i, group in enumerate(groups):
+        if "params" not in mapping(f"group {i}", group):
+            raise KeyError(f"loaded group {i} has no 'params'")
+    return groups, mapping("state", saved["state"])
 
 
 def by_position(group: Group, saved: Mapping[str, Any]) -> Sequence[Any]:
@@ -171,7 +201,8 @@ def load_param(
                 f"{label}: loaded {name} has shape {tuple(value.shape)}, not {tuple(like.shape)}"
             )
         else:
-            state[name] = adapter.convert(value, like)
+            with naming(label, f"loaded {name}"):
+                state[name] = adapter.convert(value, like)
     if MASTER in expected and MASTER not in state:  # saved by who does without
         state[MASTER] = expected[MASTER]
     if "step" in saved and not rule.counts_steps:

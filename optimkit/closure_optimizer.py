@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from numbers import Real
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -28,6 +29,7 @@ class ClosureOptimizer(Optimizer):
     and a fresh flat gradient. The state belongs to the first parameter, as in torch.
     """
 
+    memory: ClassVar[Mapping[str, str]] = {}  # what a state has after a step, a key of `KINDS`
     counts_steps = False
     tensor_scalars = False
     match_saved = staticmethod(in_order)
@@ -72,9 +74,13 @@ class ClosureOptimizer(Optimizer):
             raise TypeError(f"{name}.step needs a closure that re-evaluates the model")
         group = self.param_groups[0]
         hyper = self.check_changed(group)
+        self.check_options(hyper)
         params, arrays = group["params"], list(map(array_of, group["params"]))
         adapters = list(map(adapter_of, arrays))
         names = labels(self.param_groups)
+        for adapter, array, label in zip(adapters, arrays, names, strict=True):
+            with naming(name, label):
+                adapter.check_parameter(array)
         losses: list[Any] = []
 
         def flatten(columns: list[Any]) -> Any:
@@ -104,8 +110,7 @@ class ClosureOptimizer(Optimizer):
             loss, given = evaluate(params, closure, grads)
             found = collect(self.param_groups, params, given)
             losses.append(loss)
-            number = loss.item() if hasattr(loss, "item") else loss
-            return float(number), flatten([gradient(i, grad) for i, grad in enumerate(found)])
+            return _number(name, loss), flatten([gradient(i, grad) for i, grad in enumerate(found)])
 
         with np.errstate(all="ignore"), adapters[0].running_on(arrays[0]):
             views = [adapter.view(array) for adapter, array in zip(adapters, arrays, strict=True)]
@@ -114,7 +119,10 @@ class ClosureOptimizer(Optimizer):
             if not start.size:  # there is nothing to move along
                 evaluated(start)
                 return losses[0]
-            known = _each_array(adapters[0].view, self.state.get(params[0], {}))
+            kept = self.state.get(params[0], {})
+            with naming(name, names[0]):
+                self._check_memory(kept, len(start), adapters[0].owns)
+            known = _each_array(adapters[0].view, kept)
             try:
                 x, state, _ = self.minimize(xp, start, evaluated, known, hyper)
             except BaseException:
@@ -123,6 +131,17 @@ class ClosureOptimizer(Optimizer):
             put(x)
         self.state[params[0]] = _each_array(adapters[0].wrap, state)
         return losses[0]
+
+    def _check_memory(
+        self, state: Mapping[str, Any], size: int, owns: Callable[[Any], bool]
+    ) -> None:
+        """Raise if the state is none to go on from; before the first iteration there is little."""
+        for key, kind in self.memory.items():
+            if key in state and not KINDS[kind](state[key], size, owns):
+                raise TypeError(f"its state {key} is {state[key]!r}; it must be {kind}")
+        missing = [key for key in self.memory if key not in state]
+        if missing and state.get("n_iter", 0) != 0:
+            raise ValueError(f"its state has no {', '.join(missing)}")
 
     def _load_param(
         self, array: Any, saved: Mapping[str, Any], hyper: Any, label: str
@@ -133,8 +152,37 @@ class ClosureOptimizer(Optimizer):
         def load(value: Any) -> Any:
             return value.item() if value.shape == () else adapter.convert(value, real)
 
-        loaded: dict[str, Any] = _each_array(load, dict(saved))
+        with naming(label, "loaded state"):
+            loaded: dict[str, Any] = _each_array(load, dict(saved))
         return loaded
+
+
+def _is_number(value: Any, size: int, owns: Callable[[Any], bool]) -> bool:
+    return isinstance(value, Real) or (owns(value) and tuple(value.shape) == ())
+
+
+def _is_vector(value: Any, size: int, owns: Callable[[Any], bool]) -> bool:
+    return owns(value) and tuple(value.shape) == (size,)
+
+
+def _list_of(one: Callable[..., bool]) -> Callable[..., bool]:
+    return lambda value, *of: isinstance(value, list) and all(one(each, *of) for each in value)
+
+
+KINDS: dict[str, Callable[..., bool]] = {
+    "a number": _is_number,
+    "a list of numbers": _list_of(_is_number),
+    "a vector of all parameters": _is_vector,
+    "a list of vectors of all parameters": _list_of(_is_vector),
+}
+
+
+def _number(name: str, loss: Any) -> float:
+    """Return what a closure returned for the loss as a number."""
+    try:
+        return float(loss.item() if hasattr(loss, "item") else loss)
+    except (OverflowError, RuntimeError, TypeError, ValueError):
+        raise TypeError(f"{name}: the closure must return the loss, not {loss!r}") from None
 
 
 def _each_array(function: Callable[[Any], Any], value: Any) -> Any:
@@ -143,4 +191,6 @@ def _each_array(function: Callable[[Any], Any], value: Any) -> Any:
         return {key: _each_array(function, item) for key, item in value.items()}
     if isinstance(value, list):
         return [_each_array(function, item) for item in value]
+    if isinstance(value, np.generic):
+        return value.item()
     return function(value) if is_array(value) else value

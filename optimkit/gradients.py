@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import chain
 from typing import Any
@@ -48,7 +48,7 @@ def collect(groups: Sequence[Group], params: Sequence[Any], grads: Any) -> list[
         return gradients_of(params)
     if isinstance(grads, Mapping):
         return _by_name(groups, grads)
-    if is_array(grads):
+    if is_array(grads) or isinstance(grads, str) or not isinstance(grads, Iterable):
         raise TypeError(
             "grads must be a sequence with one gradient for each parameter, "
             f"not a single {type(grads).__name__}"
@@ -146,6 +146,7 @@ def checked(
             array, known = array_of(param), state.get(param) or {}
             adapter = adapter_of(array)
             adapter.check_parameter(array)
+            rule.check_param(array, options.of(owner))
             grad = check_gradient(adapter, array, grad)
             if known:
                 rule.check_state(adapter, array, known, options.of(owner))
@@ -156,22 +157,6 @@ def checked(
             members[i] = Member(place, owner, adapter, array, grad, known)
             strangers.append((params[place], known))
     return members, strangers
-
-
-def name_missing(
-    rule: type[Rule],
-    groups: Sequence[Group],
-    params: Sequence[Any],
-    state: State,
-    options: Options,
-) -> None:
-    """Raise the KeyError that names the parameter whose state is not whole, if there is one."""
-    owners = [g for g, group in enumerate(groups) for _ in group["params"]]
-    for param, owner, label in zip(params, owners, labels(groups), strict=True):
-        array, known = array_of(param), state.get(param)
-        wanted = rule.initial_state(adapter_of(array), array, options.of(owner)) if known else {}
-        if missing := [name for name in wanted if name not in known]:
-            raise KeyError(f"{rule.__name__}: {label}: its state has no {', '.join(missing)}")
 
 
 def forget_gradients(params: Sequence[Any], set_to_none: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import TracebackType
 
-KINDS = (TypeError, ValueError, RuntimeError)
+KINDS = (TypeError, ValueError, RuntimeError, KeyError)
 
 
 def kind_of(x: object) -> str:
@@ -14,7 +14,7 @@ def kind_of(x: object) -> str:
 
 
 class naming:  # it reads as a statement: with naming("Adam", label):
-    """Puts names before the message of a TypeError, ValueError or RuntimeError of the block.
+    """Puts names before the message of a TypeError, ValueError, RuntimeError or KeyError.
 
     Parameters
     ----------
@@ -37,4 +37,5 @@ class naming:  # it reads as a statement: with naming("Adam", label):
     ) -> None:
         if kind is not None and issubclass(kind, KINDS):
             names = [name() if callable(name) else name for name in self._names]
-            raise kind(": ".join([*names, str(error)])) from None
+            message = error.args[0] if isinstance(error, KeyError) and error.args else error
+            raise kind(": ".join([*names, str(message)])) from None

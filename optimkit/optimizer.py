@@ -11,12 +11,13 @@ from optimkit.backends.adapters import adapter_of
 from optimkit.backends.bucket import Options, buckets
 from optimkit.backends.kept_trace import pure
 from optimkit.backends.rows import Rows, row_buckets
-from optimkit.gradients import checked, collect, evaluate, forget_gradients, name_missing, part
+from optimkit.gradients import checked, collect, evaluate, forget_gradients, part
 from optimkit.groups import Claims, Group, OptionsOfGroups, as_groups, parted, shown
 from optimkit.hooks import MOMENTS, Hooked, Hooks, hooked
 from optimkit.hooks import register_optimizer_step_post_hook as register_optimizer_step_post_hook
 from optimkit.hooks import register_optimizer_step_pre_hook as register_optimizer_step_pre_hook
 from optimkit.parameter import array_of
+from optimkit.reasons import explaining
 from optimkit.rule import Rule
 from optimkit.state import State
 from optimkit.stepper import Stepper
@@ -209,11 +210,10 @@ class Optimizer(Rule, Hooked):
                 if whole is grads or not stepper.again(params, whole, state.version, options):
                     self._lay_out(params, whole, options)
             touched = row_buckets(rows) if rows else ()
-            stepper.run(stepper.prepare(self.update_for(options), options, self.native, touched))
-        except BaseException as error:
+            with explaining(type(self), self.param_groups, self.defaults, state):
+                stepper.run(stepper.prepare(self.rule_for(options), options, self.native, touched))
+        except BaseException:
             stepper.forget()
-            if isinstance(error, KeyError):
-                name_missing(type(self), self.param_groups, params, state, options)
             raise
         finally:
             stepper.release()
@@ -260,7 +260,7 @@ class Optimizer(Rule, Hooked):
         Parameters
         ----------
         set_to_none : bool, default True
-            Set them to None; otherwise to zero, in place.
+            Set them to None; otherwise to zero, in place where they can be written to.
         """
         forget_gradients(self._params(), set_to_none)
 
@@ -308,14 +308,14 @@ class Optimizer(Rule, Hooked):
         KeyError
             If ``"state"`` or ``"param_groups"`` is missing.
         """
-        saved = dict(state_dict)
+        saved = dict(checkpoint.mapping("state dict", state_dict))
         for hook in self._hooks["load_state_dict_pre"]:
             changed = hook(self, saved)
             if changed is not None:
                 saved = changed
         match = checkpoint.by_position if by_position else self.match_saved
-        groups, state, legacy = self.param_groups, self.state, self.legacy()
-        checkpoint.load(saved, groups, state, legacy, self._load_param, match)
+        groups, legacy, check = self.param_groups, self.legacy(), self.check_changed
+        checkpoint.load(saved, groups, self.state, legacy, check, self._load_param, match)
         self._stepper.forget()
         for hook in self._hooks["load_state_dict_post"]:
             hook(self)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping
-from numbers import Number
+from numbers import Number, Real
+from operator import index
 from typing import Any
 
+LARGEST = int(sys.float_info.max)
 Limit = Callable[[Any], bool]
 
 
@@ -33,6 +36,16 @@ def at_least_one(value: Any) -> bool:
     return bool(value >= 1)
 
 
+@_limit("None or a number of at least 0")
+def non_negative_or_none(value: Any) -> bool:
+    return value is None or bool(value >= 0)
+
+
+@_limit("None or a number of at least 1")
+def at_least_one_or_none(value: Any) -> bool:
+    return value is None or bool(value >= 1)
+
+
 @_limit("a number above 0")
 def positive(value: Any) -> bool:
     return bool(value > 0)
@@ -53,9 +66,14 @@ def closed_fraction(value: Any) -> bool:
     return bool(0 <= value <= 1)
 
 
-@_limit("a number below 100")
+@_limit("a whole number below 100")
 def below_100(value: Any) -> bool:
-    return bool(value < 100)
+    return index(value) < 100
+
+
+@_limit("a whole number of at least 0")
+def count(value: Any) -> bool:
+    return index(value) >= 0
 
 
 @_limit("a pair of numbers in [0, 1)")
@@ -83,6 +101,13 @@ def three_numbers(value: Any) -> bool:
     return len(value) == 3 and all(map(number, value))
 
 
+@_limit('None, "original" or "match_rms_adamw"')
+def adjustment(value: Any) -> bool:
+    if not isinstance(value, str | None):
+        raise TypeError
+    return value in (None, "original", "match_rms_adamw")
+
+
 @_limit("a number")
 def number(value: Any) -> bool:
     return bool(value <= math.inf)  # which NaN is not
@@ -105,7 +130,7 @@ def rising_numbers(value: Any) -> bool:
 
 @_limit("a finite number")
 def finite(value: Any) -> bool:
-    return math.isfinite(value)
+    return bool(-math.inf < value < math.inf)
 
 
 def is_tensor(value: Any) -> bool:
@@ -130,7 +155,7 @@ def check_limits(
 ) -> None:
     """Raise the error that names the first option of `options` outside its limit.
 
-    With `kinds_only`, only a value of the wrong kind is an error.
+    With `kinds_only`, a single number may be outside. No number may be too large for a float.
     """
     for name, limit in limits.items():
         if name not in options:
@@ -143,5 +168,11 @@ def check_limits(
             raise TypeError(wanted) from None
         except (OverflowError, ValueError):  # infinity is no whole number
             allowed = False
-        if not allowed and not kinds_only:
+        if not (allowed or (kinds_only and isinstance(value, Real))) or not _fits(value):
             raise ValueError(wanted)
+
+
+def _fits(value: Any) -> bool:
+    """Whether no number is too large for arithmetic with floats."""
+    numbers = value if isinstance(value, tuple | list) else (value,)
+    return all(abs(x) <= LARGEST for x in numbers if type(x) is int)

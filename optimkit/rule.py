@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
+from numbers import Number
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -131,9 +132,10 @@ class Rule:
         return hyper
 
     def check_changed(self, group: dict[str, Any]) -> Any:
-        """Return the options of a group that may have changed, if each still is a number.
+        """Return the options of a group that may have changed, if each is of its kind.
 
-        Their range is not looked at again: a schedule may end a rounding error below zero.
+        The range of single numbers is not looked at again: a schedule may end a rounding error
+        below zero.
         """
         name = type(self).__name__
         if missing := self.defaults.keys() - group.keys():
@@ -152,7 +154,7 @@ class Rule:
                 self.check_param(array, hyper)
                 adapter.check_parameter(array)
 
-    def update_for(self, options: Options) -> Callable[..., Any]:
+    def rule_for(self, options: Options) -> Callable[..., Any]:
         """The rule for groups with these options."""
         masters = any(getattr(hyper, "master_dtype", None) for hyper in options.values)
         return on_masters(self.update) if masters else self.update
@@ -191,6 +193,13 @@ class Rule:
                 state[name] = value.item()
             elif is_array(value):
                 state[name] = cls._checked_entry(adapter, array, name, value, hyper)
+        plain = {k: v for k, v in state.items() if k != "step" and not is_array(v)}
+        known = cls.initial_state(adapter, array, hyper) if plain else {}
+        for name, value in plain.items():
+            if is_array(known.get(name)):
+                raise TypeError(f"its state {name} is a {kind_of(value)}; an array is needed")
+            if not isinstance(value, Number | str | None):
+                raise TypeError(f"its state {name} is a {kind_of(value)}; a number is needed")
 
     @classmethod
     def _checked_entry(cls, adapter: Adapter, array: Any, name: str, value: Any, hyper: Any) -> Any:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
-import array_api_compat
+import array_api_compat as compat
 import numpy as np
 
 from optimkit.backends.adapters.headers import FEW
@@ -29,7 +29,7 @@ class Layout(NamedTuple):
 @cache
 def _namespace_of(kind: type) -> Any:
     """The namespace of NumPy's own arrays, found once."""
-    return array_api_compat.array_namespace(np.empty(0)) if kind is np.ndarray else None
+    return compat.array_namespace(np.empty(0)) if kind is np.ndarray else None
 
 
 class Geometry(NamedTuple):
@@ -182,18 +182,21 @@ class Adapter(ABC):
 
     def namespace(self, view: Any) -> Any:
         """Return the Array API namespace of a view."""
-        return _namespace_of(view.__class__) or array_api_compat.array_namespace(view)
+        return _namespace_of(view.__class__) or compat.array_namespace(view)
 
     def evaluating(self) -> AbstractContextManager[Any]:
         """Return the context in which a user's closure runs."""
         return nullcontext()
 
     def zero_gradient(self, param: Any) -> None:
-        """Set ``param.grad``, an array of this library, to zero in place; forget a sparse one."""
-        if self.entries(param.grad) is None:
+        """Set ``param.grad``, an array of this library, to zero, in place where it can be written
+        to; forget a sparse one."""
+        if self.entries(param.grad) is not None:
+            param.grad = None
+        elif compat.is_writeable_array(param.grad):
             param.grad[...] = 0
         else:
-            param.grad = None
+            param.grad = self.namespace(param.grad).zeros_like(param.grad)
 
     def scalar(self, number: float) -> Any:
         """Return what torch would keep in a checkpoint for a number of the state."""

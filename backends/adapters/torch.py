@@ -231,7 +231,11 @@ class TorchAdapter(Adapter):
             param.grad.detach_()
         else:
             param.grad.requires_grad_(False)
-        param.grad.zero_()
+        strided = param.grad.layout is torch.strided
+        if strided and overlaps_itself(param.grad.shape, param.grad.stride()):
+            param.grad = torch.zeros_like(param.grad)
+        else:
+            param.grad.zero_()
 
     def scalar(self, number: float) -> Any:
         scalar = torch.tensor(number, dtype=torch.float32, device="cpu")

@@ -61,6 +61,8 @@ def _call(bucket: Bucket, i: int, update: Callable[..., Any], native: bool) -> _
                 f"update returned {what} of shape {getattr(value, 'shape', ())}; "
                 f"{views[name].shape} is needed"
             )
+        if getattr(value, "dtype", dtype) != dtype and _is_no_number(value.dtype):
+            raise TypeError(f"update returned {name} as an array of dtype {value.dtype}")
         # what is an input under another name must not change
         if value is not views.get(name) and (
             _is_view(value) or any(value is x for x in views.values())
@@ -76,6 +78,11 @@ def _call(bucket: Bucket, i: int, update: Callable[..., Any], native: bool) -> _
         else:
             entries[name] = value
     return values, entries
+
+
+def _is_no_number(dtype: Any) -> bool:
+    """Whether no view may have this dtype: complex numbers are pairs there."""
+    return any(kind in str(dtype) for kind in ("complex", "object"))
 
 
 def _is_view(x: Any) -> bool:

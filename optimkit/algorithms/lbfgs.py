@@ -7,7 +7,7 @@ from typing import Any
 
 from optimkit.closure_optimizer import ClosureOptimizer
 from optimkit.line_search import Evaluate, check_line_search, descend, dot, ratio
-from optimkit.options import given, non_negative, number
+from optimkit.options import count, given, non_negative, number
 from optimkit.typing import Params
 
 
@@ -98,9 +98,23 @@ class LBFGS(ClosureOptimizer):
 
     limits = {
         "lr": non_negative,
-        "max_iter": non_negative,
+        "max_iter": count,
         "max_eval": number,
-        "history_size": non_negative,
+        "tolerance_grad": number,
+        "tolerance_change": number,
+        "history_size": count,
+    }
+    memory = {
+        "n_iter": "a number",
+        "func_evals": "a number",
+        "d": "a vector of all parameters",
+        "prev_flat_grad": "a vector of all parameters",
+        "prev_loss": "a number",
+        "t": "a number",
+        "old_dirs": "a list of vectors of all parameters",
+        "old_stps": "a list of vectors of all parameters",
+        "ro": "a list of numbers",
+        "H_diag": "a number",
     }
 
     def __init__(

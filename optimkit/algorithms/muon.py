@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from optimkit.optimizer import Optimizer, pure
-from optimkit.options import below_100, given, non_negative, number, three_numbers
+from optimkit.options import adjustment, below_100, given, non_negative, number, three_numbers
 from optimkit.rounding import add_product, add_scaled, bfloat16, lerp_as_torch, norm_of, rounded
 from optimkit.typing import Params
 
@@ -100,6 +100,7 @@ class Muon(Optimizer):
         "ns_coefficients": three_numbers,
         "eps": number,
         "ns_steps": below_100,
+        "adjust_lr_fn": adjustment,
     }
     counts_steps = False
     native = True
@@ -120,14 +121,6 @@ class Muon(Optimizer):
         master_dtype: str | None = None,
     ) -> None:
         super().__init__(params, given(locals()))
-
-    @staticmethod
-    def check_options(hyper: Any) -> None:
-        if hyper.adjust_lr_fn not in (None, "original", "match_rms_adamw"):
-            raise ValueError(
-                f"Muon: invalid adjust_lr_fn: {hyper.adjust_lr_fn!r}; "
-                'it must be None, "original" or "match_rms_adamw"'
-            )
 
     @staticmethod
     def check_param(param: Any, hyper: Any) -> None:

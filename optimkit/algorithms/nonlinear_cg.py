@@ -7,7 +7,15 @@ from typing import Any
 
 from optimkit.closure_optimizer import ClosureOptimizer
 from optimkit.line_search import Evaluate, check_line_search, descend, dot, ratio
-from optimkit.options import fraction, given, non_negative
+from optimkit.options import (
+    at_least_one_or_none,
+    count,
+    fraction,
+    given,
+    non_negative,
+    non_negative_or_none,
+    number,
+)
 from optimkit.typing import Params
 
 VARIANTS = ("polak_ribiere", "fletcher_reeves", "hestenes_stiefel", "dai_yuan", "hager_zhang")
@@ -112,10 +120,23 @@ class NonlinearCG(ClosureOptimizer):
 
     limits = {
         "lr": non_negative,
-        "max_iter": non_negative,
+        "max_iter": count,
         "max_eval": non_negative,
+        "tolerance_grad": number,
+        "tolerance_change": number,
+        "restart_every": at_least_one_or_none,
+        "restart_threshold": non_negative_or_none,
         "c1": fraction,
         "c2": fraction,
+    }
+    memory = {
+        "n_iter": "a number",
+        "func_evals": "a number",
+        "d": "a vector of all parameters",
+        "prev_flat_grad": "a vector of all parameters",
+        "prev_loss": "a number",
+        "t": "a number",
+        "since_restart": "a number",
     }
 
     def __init__(
@@ -141,13 +162,8 @@ class NonlinearCG(ClosureOptimizer):
     @staticmethod
     def check_options(hyper: Any) -> None:
         check_line_search("NonlinearCG", hyper.line_search_fn)
-        every, threshold = hyper.restart_every, hyper.restart_threshold
         if hyper.variant not in VARIANTS:
             wrong = f"variant: {hyper.variant!r}; it must be one of {', '.join(VARIANTS)}"
-        elif every is not None and every < 1:
-            wrong = f"restart_every: {every!r}; it must be None or at least 1"
-        elif threshold is not None and threshold < 0:
-            wrong = f"restart_threshold: {threshold!r}; it must be None or at least 0"
         elif hyper.c1 >= hyper.c2:
             wrong = f"c1 and c2: {hyper.c1!r} and {hyper.c2!r}; c1 must be below c2"
         else:

@@ -114,6 +114,7 @@ FLOOR = [
     "norms",
     "options",
     "parameter",
+    "reasons",
     "replacing",
     "rounding",
     "rule",

@@ -214,6 +214,6 @@ def test_a_power_that_would_take_for_ever(engine: str, value: int) -> None:
     if value < 0:
         opt.step(grads=[np.ones_like(x)])
         return
-    with pytest.raises(OverflowError):
+    with pytest.raises(ValueError, match="Adafactor: invalid beta2_decay"):
         opt.step(grads=[np.ones_like(x)])
     assert_same_bits(x, before)

@@ -89,7 +89,9 @@ def test_a_step_count_that_is_none(engine: str, name: str, value: Any) -> None:
     opt.step(grads=[gradient(name), gradient(name)])
 
 
-@pytest.mark.parametrize("value", [3, 3.0, True, np.int64(3), torch.tensor(3.0), 2**60])
+@pytest.mark.parametrize(
+    "value", [3, 3.0, True, np.int64(3), np.array(3.0), torch.tensor(3.0), 2**60]
+)
 def test_a_step_count_in_another_guise(value: Any) -> None:
     opt, _, b = made("Adam", LIBRARIES["numpy"])
     opt.state[b]["step"] = value
