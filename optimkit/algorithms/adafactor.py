@@ -159,7 +159,7 @@ class Adafactor(Optimizer):
         else:
             direction, new = factored(xp, grad, state, share, eps1)
         # θ = θ - α U / max(1, RMS(U) / d)
-        scale = -alpha / at_least(xp, 1.0, root_mean_square(xp, direction) / hyper.d)
+        scale = -alpha / at_least(xp, 1.0, root_mean_square(xp, direction) * (1 / hyper.d))
         direction *= xp.astype(scale, param.dtype)
         direction += param
         return direction, new
