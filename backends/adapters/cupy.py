@@ -44,7 +44,7 @@ class CuPyAdapter(Adapter):
         return isinstance(x, cp.ndarray)
 
     def check_parameter(self, x: Any) -> None:
-        if x.dtype.kind not in "fc":
+        if x.dtype.kind not in "fc" and x.dtype.name != "bfloat16":
             raise TypeError(f"its dtype is {x.dtype}; a real or complex floating dtype is needed")
         if overlaps_itself(x.shape, x.strides):
             raise ValueError("its elements overlap (a broadcast array?); a copy is needed")

@@ -339,6 +339,15 @@ def test_two_devices() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES)
+def test_bfloat16_arrays(rule: str) -> None:
+    ml_dtypes = pytest.importorskip("ml_dtypes", reason="NumPy's and CuPy's bfloat16")
+    _cupy()
+    rng = np.random.default_rng(0)
+    starts = [np.asarray(rng.standard_normal(n), ml_dtypes.bfloat16) for n in (5, 1_037, 70_001)]
+    compare(LIBRARIES["cupy"], RULES[rule], starts, rows_like(starts, 12))
+
+
+@pytest.mark.parametrize("rule", RULES)
 def test_bfloat16_tensors(rule: str) -> None:
     torch = _torch()
     pytest.importorskip("ml_dtypes", reason="bfloat16 on the host needs ml_dtypes")

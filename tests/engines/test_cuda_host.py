@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from conftest import assert_same_bits
@@ -95,8 +96,8 @@ def rows_like(starts: list[Array], steps: int) -> list[list[Any]]:
 
 
 @pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
-def test_ragged_sizes_at_every_alignment(device: HostDriver, rule: str, dtype: str) -> None:
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", ml_dtypes.bfloat16])
+def test_ragged_sizes_at_every_alignment(device: HostDriver, rule: str, dtype: Any) -> None:
     starts = random([*range(18), 255, 1_023, 1_024, 1_025, 8_191, 9_000], dtype)
     for offsets in ((0,), (1,), (0, 1, 2, 3), (0, 4), (8,)):
         compare(RULES[rule], starts, rows_like(starts, 3), offsets)
