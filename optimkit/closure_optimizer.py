@@ -121,7 +121,7 @@ class ClosureOptimizer(Optimizer):
                 return losses[0]
             kept = self.state.get(params[0], {})
             with naming(name, names[0]):
-                self._check_memory(kept, len(start), adapters[0].owns)
+                self._check_memory(kept, start.shape[0], adapters[0].owns)
             known = _each_array(adapters[0].view, kept)
             try:
                 x, state, _ = self.minimize(xp, start, evaluated, known, hyper)

@@ -15,6 +15,7 @@ import copy
 import os
 import pickle
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 from unittest import mock
 
@@ -53,7 +54,8 @@ from optimkit.validation.reference.cases import OPTIMIZERS
 OPERATIONS = int(os.environ.get("OPTIMKIT_LONG", "0"))
 
 HUGE = 10**400
-LOOPS = ("ns_steps", "max_iter", "history_size")  # what would run for ever is nobody's mistake
+# What would run for ever is nobody's mistake.
+LOOPS = ("ns_steps", "max_iter", "max_eval", "history_size")
 VALUES: list[Any] = [
     *(0, 0.0, -0.0, 1, 1.0, 2, 0.5, 1e-3, -1e-18, -0.25, -1, -3.5, 1e300, 1e-320),
     *(float("inf"), float("-inf"), float("nan"), HUGE, -HUGE, -(10**18), 10**18),
@@ -334,7 +336,7 @@ class Sequences(RuleBasedStateMachine):
         """The option is put back afterwards, since few values lead anywhere."""
         keys = sorted(self.engines.one.defaults.keys() - {"differentiable", "fused"})
         key = data.draw(st.sampled_from(keys), "option")
-        if key in LOOPS and type(value) is int and value > 100:
+        if key in LOOPS and isinstance(value, Real) and value > 100:
             return
         old = [g.get(key) for g in self.engines.one.param_groups]
         self._set(group, key, value)
