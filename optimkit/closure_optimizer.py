@@ -15,6 +15,7 @@ from optimkit.checkpoint import in_order
 from optimkit.gradients import check_gradient, collect, evaluate, labels
 from optimkit.naming import naming
 from optimkit.optimizer import Optimizer
+from optimkit.options import check_limits, count
 from optimkit.parameter import array_of
 
 Evaluate = Callable[[Any], tuple[float, Any]]
@@ -74,6 +75,8 @@ class ClosureOptimizer(Optimizer):
             raise TypeError(f"{name}.step needs a closure that re-evaluates the model")
         group = self.param_groups[0]
         hyper = self.check_changed(group)
+        whole = {option: limit for option, limit in self.limits.items() if limit is count}
+        check_limits(name, whole, vars(hyper))  # a number of times is never a rounding error below
         self.check_options(hyper)
         params, arrays = group["params"], list(map(array_of, group["params"]))
         adapters = list(map(adapter_of, arrays))

@@ -199,7 +199,7 @@ class Hyper:
     def __init__(self, group: Group, values: SimpleNamespace) -> None:
         self.values = values
         self._pick = itemgetter(*(name for name in vars(values) if name in group))
-        self._options, self._size = self._pick(group), len(group)
+        self._options, self._names = self._pick(group), tuple(group)
         self._lasting = all(
             type(value) in PLAIN or (type(value) is tuple and PLAIN.issuperset(map(type, value)))
             for value in self._options
@@ -210,7 +210,7 @@ class Hyper:
         try:
             return (
                 self._lasting
-                and len(group) == self._size
+                and tuple(group) == self._names
                 and all(map(is_, self._pick(group), self._options))
             )
         except KeyError:

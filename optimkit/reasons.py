@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
 from numbers import Number
 from types import TracebackType
@@ -16,7 +17,8 @@ from optimkit.parameter import array_of
 from optimkit.rule import Rule
 from optimkit.state import State
 
-RAW = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+BARE = (ArithmeticError, AttributeError, LookupError, struct.error)  # which name nothing
+RAW = (*BARE, RuntimeError, TypeError, ValueError)
 
 
 class explaining:  # it reads as a statement: with explaining(Adam, groups, ...):
@@ -46,6 +48,17 @@ class explaining:  # it reads as a statement: with explaining(Adam, groups, ...)
                 _check(*self._known)
             except RAW as reason:
                 raise reason from error
+            rule, groups = self._known[:2]
+            if isinstance(error, BARE) and rule.update.__module__.startswith("optimkit."):
+                options = "; ".join(f"group {i}: {_numbers(g)}" for i, g in enumerate(groups))
+                raise ValueError(
+                    f"{rule.__name__} cannot compute with these options ({error}): {options}"
+                ) from error
+
+
+def _numbers(group: Group) -> str:
+    names = (k for k, v in group.items() if type(v) in (int, float))
+    return ", ".join(f"{name}={group[name]!r}" for name in names)
 
 
 def _check(

@@ -318,3 +318,41 @@ def test_a_rule_that_returns_complex_numbers(engine: str) -> None:
     opt = Root([np.ones(2), np.ones(3)])
     step = lambda: opt.step(grads=[np.ones(2), np.ones(3)])  # noqa: E731
     refused(opt, step, TypeError, "update returned param as an array of dtype complex128")
+
+
+@pytest.mark.parametrize("option", ["lambd", "alpha"])
+def test_numbers_that_lead_nowhere_are_named(engine: str, option: str) -> None:
+    x = np.ones(3)
+    opt = ok.ASGD([x])
+    opt.step(grads=[np.ones(3)])
+    before = x.copy()
+    opt.param_groups[0][option] = -1e18 if option == "alpha" else -(10**18)
+    with pytest.raises(ValueError, match=rf"ASGD cannot compute .*{option}=-1"):
+        opt.step(grads=[np.ones(3)])
+    assert x.tolist() == before.tolist()
+
+
+def test_counts_of_a_search_are_checked_at_each_step() -> None:
+    x = np.ones(3)
+    opt = ok.LBFGS([x])
+    opt.param_groups[0]["history_size"] = -(10**18)
+    with pytest.raises(ValueError, match="LBFGS: invalid history_size"):
+        opt.step(lambda: (float(x @ x), [2 * x]))
+
+
+def test_an_option_that_takes_the_place_of_another_is_seen() -> None:
+    class Reading(ok.SGD):
+        @staticmethod
+        def update(
+            xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int
+        ) -> tuple[Any, dict[str, Any]]:
+            return param - getattr(hyper, "extra", 0.0) * grad, {}
+
+    x = np.ones(3)
+    opt = Reading([x])
+    opt.param_groups[0]["mask"] = np.ones(2)
+    opt.step(grads=[np.ones(3)])
+    del opt.param_groups[0]["mask"]
+    opt.param_groups[0]["extra"] = 0.5
+    opt.step(grads=[np.ones(3)])
+    assert x.tolist() == [0.5] * 3
