@@ -92,6 +92,15 @@ def test_a_state_of_two_parameters(engine: str) -> None:
     refused(opt, lambda: opt.step(grads=G2), ValueError, wrong)
 
 
+def test_a_group_in_the_memory_that_a_parameter_has_got_since(engine: str) -> None:
+    param = ok.Parameter(np.ones(3))
+    opt = ok.SGD([param])
+    param.data = np.zeros(3)
+    opt.add_param_group({"params": [param.data[:1]]})
+    step = lambda: opt.step(grads=[np.ones(3), np.ones(1)])  # noqa: E731
+    refused(opt, step, ValueError, "parameters 0 and 1 share memory")
+
+
 def test_a_state_in_a_parameter_with_gaps(engine: str) -> None:
     table = np.ones((4, 2), "float32")
     x = table[:, 0]
