@@ -125,14 +125,15 @@ class ClosureOptimizer(Optimizer):
             kept = self.state.get(params[0], {})
             with naming(name, names[0]):
                 self._check_memory(kept, start.shape[0], adapters[0].owns)
-            known = _each_array(adapters[0].view, kept)
+            read = {key: value for key, value in kept.items() if key in self.memory}
+            known = _each_array(adapters[0].view, read)
             try:
                 x, state, _ = self.minimize(xp, start, evaluated, known, hyper)
             except BaseException:
                 put(start)
                 raise
             put(x)
-        self.state[params[0]] = _each_array(adapters[0].wrap, state)
+        self.state[params[0]] = kept | _each_array(adapters[0].wrap, state)
         return losses[0]
 
     def _check_memory(

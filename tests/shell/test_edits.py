@@ -349,6 +349,17 @@ def test_counts_of_a_search_are_checked_at_each_step() -> None:
         opt.step(lambda: (float(x @ x), [2 * x]))
 
 
+@pytest.mark.parametrize("entry", [np.array(2.0), torch.ones(2)])
+@pytest.mark.parametrize("make", [np.ones, torch.ones])
+def test_entries_that_a_search_does_not_know(make: Any, entry: Any) -> None:
+    x = make(3)
+    opt = ok.LBFGS([x])
+    opt.state[x] = {"step": entry}
+    opt.step(lambda: (float(x @ x), [2 * x]))
+    assert opt.state[x]["step"] is entry
+    assert opt.state[x]["n_iter"] > 0
+
+
 def test_an_option_that_takes_the_place_of_another_is_seen() -> None:
     class Reading(ok.SGD):
         @staticmethod
