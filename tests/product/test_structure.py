@@ -120,6 +120,8 @@ FLOOR = [
     "rule",
     "state",
     "stepper",
+    "torch_class",
+    "torch_optimizer",
     "typing",
 ]
 SHELL = {"optimkit.optimizer", *(f"optimkit.{name}" for name in FLOOR)}
@@ -132,12 +134,19 @@ ALLOWED: list[tuple[str, tuple[str, ...]]] = [
     ),
     (
         "optimkit.lr_scheduler",
-        ("optimkit.lr_scheduler", "optimkit.optimizer", "optimkit.options", "optimkit.typing"),
+        (
+            "optimkit.lr_scheduler",
+            "optimkit.optimizer",
+            "optimkit.options",
+            "optimkit.torch_class",
+            "optimkit.typing",
+        ),
     ),
     (
         "optimkit.swa_utils",
         ("optimkit.swa_utils", "optimkit.backends", "optimkit.lr_scheduler", *sorted(SHELL)),
     ),
+    ("optimkit.torch", tuple(sorted(SHELL))),
     ("optimkit.clip", ("optimkit.backends", *sorted(SHELL))),
     ("optimkit.saving", ("optimkit.backends", *sorted(SHELL))),
     ("optimkit.backends.adapters", (*ADAPTERS, "optimkit.backends.kernel_cache")),
