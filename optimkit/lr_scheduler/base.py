@@ -292,8 +292,8 @@ class LRScheduler:
             )
 
     def _check_order(self) -> None:
-        steps = steps_taken(self.optimizer)
-        if steps is not None and steps == self._steps_at_start:
+        steps, before = steps_taken(self.optimizer), vars(self).pop("_steps_at_start", None)
+        if steps is not None and steps == before:
             warnings.warn(
                 "Detected call of `lr_scheduler.step()` before `optimizer.step()`: the first "
                 "learning rate of the schedule is skipped; call optimizer.step() first",

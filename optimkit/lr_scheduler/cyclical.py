@@ -139,9 +139,15 @@ class CyclicLR(_MomentumCycle):
 
     def scale_fn(self, x: float) -> float:
         """Return the height of a cycle, from its number or from the step (``scale_mode``)."""
+        return self._scale_fn_ref(x)
+
+    @property
+    def _scale_fn_ref(
+        self,
+    ) -> Callable[[float], float]:  # the name by which torch's programs know it
         if self._scale_fn_custom is not None:
-            return self._scale_fn_custom(x)
-        return schedules.cycle_scale(x, self.mode, self.gamma)
+            return self._scale_fn_custom
+        return lambda x: schedules.cycle_scale(x, self.mode, self.gamma)
 
     def lr_at(self, step: int) -> list[float]:
         """Return the learning rates of ``step``, one for each group, changing nothing."""
