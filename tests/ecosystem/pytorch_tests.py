@@ -58,7 +58,7 @@ def judge_what_counts() -> None:
     import optimkit as ok
 
     def raises(self: Any, kind: Any, regex: Any, *args: Any, **kwargs: Any) -> Any:
-        return self.assertRaises(kind, *args, **kwargs)
+        return self.assertRaises(kind, *args, **kwargs)  # noqa: PT027
 
     def warns(self: Any, kind: Any, regex: Any, *args: Any, **kwargs: Any) -> Any:
         return self.assertWarns(kind, *args, **kwargs)
