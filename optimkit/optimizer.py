@@ -58,6 +58,9 @@ class Optimizer(Checkpointed):
     ``counts_steps = False``; to be called with torch tensors in place of NumPy's views of them,
     ``native = True``.
 
+    Where all parameters are torch tensors, it is a ``torch.optim.Optimizer`` as well: its class is
+    then one made of both (see `optimkit.torch`), and it takes tensors alone.
+
     With ``master_dtype="float32"`` a parameter of half precision has a copy in full, ``"master"``
     of its state. The rule steps that, and makes state like it; the parameter gets it, rounded.
 
@@ -88,8 +91,8 @@ class Optimizer(Checkpointed):
         self.param_groups: list[Group] = []
         self._complete = False
         self._begin()
+        self.check_group(self.defaults, self.defaults)
         if vars(self).pop("_without_params", False):
-            self.check_group(self.defaults, self.defaults)
             return
         for group in as_groups(params):
             self.add_param_group(group)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import collections
 import copy
+import doctest
 import gc
 import io
 import pickle
@@ -169,6 +170,12 @@ def test_the_module_of_classes() -> None:
     for name in ("Parameter", "nothing", "load", "__path__"):
         with pytest.raises(AttributeError, match="has no attribute"):
             getattr(optimkit.torch, name)
+
+
+def test_the_examples_of_the_module() -> None:
+    results = doctest.testmod(optimkit.torch)
+    assert results.attempted > 2
+    assert results.failed == 0
 
 
 class Sub(optimkit.torch.SGD):  # type: ignore[misc, name-defined, valid-type]

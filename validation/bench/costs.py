@@ -12,7 +12,7 @@ from importlib.util import find_spec
 
 import optimkit as ok
 from optimkit.backends.engines import host_engines
-from optimkit.validation.bench.measure import Bound, arrays, measure, tensors
+from optimkit.validation.bench.measure import Bound, Step, arrays, measure, tensors, turns
 from optimkit.validation.bench.steps import ours
 
 
@@ -47,6 +47,28 @@ def overhead() -> list[Bound]:
         each = (seconds["1100"] - seconds["100"]) / 1000
         bounds.append(Bound(f"overhead a tensor and step ({kind})", each * 1e6, 2, "µs"))
     return bounds
+
+
+def being_torchs() -> list[Bound]:
+    """A step of an optimizer that is torch's as well, over one of the plain class.
+
+    Of 300 tensors of 64; no hook is registered and no profiler is on.
+    """
+    if not find_spec("torch"):
+        return []
+    optimizer: ok.Optimizer = ok.AdamW(tensors([64] * 300))
+    kinds = {"torch's": type(optimizer), "plain": ok.AdamW}
+
+    def step_as(kind: type[ok.Optimizer]) -> Step:
+        def step() -> None:
+            optimizer.__class__ = kind
+            optimizer.step()
+
+        return step
+
+    times = turns({name: step_as(kind) for name, kind in kinds.items()}, 201, rest=0)
+    ratios = [own / plain for own, plain in zip(times["torch's"], times["plain"], strict=True)]
+    return [Bound("a step as a torch.optim.Optimizer / else", statistics.median(ratios), 1.05)]
 
 
 FIRST_STEP = """
@@ -118,4 +140,5 @@ def peak_memory() -> list[Bound]:
 
 def costs() -> list[Bound]:
     """What a step costs beside its arithmetic, and what a program pays to begin."""
-    return [trace_time(), *overhead(), *first_step(), import_time(), *peak_memory()]
+    begun = [*first_step(), import_time()]
+    return [trace_time(), *overhead(), *being_torchs(), *begun, *peak_memory()]
