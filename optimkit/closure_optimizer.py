@@ -56,6 +56,12 @@ class ClosureOptimizer(Optimizer):
         if self.param_groups:
             raise ValueError(f"{name} doesn't support per-parameter options (parameter groups)")
         super().add_param_group(param_group)
+        if any(adapter_of(x).spreads for x in map(array_of, self._params())):
+            self._discard()
+            raise RuntimeError(
+                f"{name} takes all parameters for one vector, which those that are spread over "
+                "processes (DTensors) do not form"
+            )
         layouts = [adapter_of(x).layout(x) for x in map(array_of, self._params())]
         kinds = {(layout.dtype, layout.device) for layout in layouts}
         if len(kinds) > 1:

@@ -92,7 +92,8 @@ def part(
 ) -> tuple[list[Any], list[Rows]]:
     """Part the gradients: those to step on whole, and touched rows.
 
-    The first are `grads` itself where none is sparse.
+    The first are `grads` itself where none is sparse, nor spread over processes in another way than
+    its parameter.
     """
     whole, rows = grads, []
     arrays = list(map(array_of, params))
@@ -105,6 +106,10 @@ def part(
                 if rule.needs_sparse and grad is not None:
                     check_gradient(adapter, array, grad)
                     raise RuntimeError("its gradient is dense, please consider Adam instead")
+                meant = grad if grad is None else adapter.spread_as(grad, array)
+                if meant is not grad:
+                    whole = list(grads) if whole is grads else whole
+                    whole[i] = meant
                 continue
             hyper = options.of(owners[i])
             wanted = rule.sparse_gradients(hyper)

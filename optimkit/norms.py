@@ -141,6 +141,11 @@ def norm_of_all(
     swept: list[Sweep] | None = None,
 ) -> float:
     order = float(norm_type)
+    if any(grad.adapter.spreads for grad in grads):
+        settled = [grad.adapter.settled(grad.array) for grad in grads]
+        if any(x is not grad.array for x, grad in zip(settled, grads, strict=True)):
+            swept = None
+            grads = [grad._replace(array=x) for x, grad in zip(settled, grads, strict=True)]
     if swept is None or order != 2:
         swept = sweeps_over(grads, order)
     norm = _combined(_reduced(grads, order, swept), order)
@@ -195,10 +200,26 @@ def _reduced(grads: list[Gradient], order: float, swept: list[Sweep]) -> np.ndar
     parts = in_parallel(_stretch, jobs, [stop - start for _, start, stop, *_ in jobs])
     for i, part in zip(places, parts, strict=True):
         found[i] = [*found.get(i, ()), *part]
-    values = [found[i] for i, grad in enumerate(grads) if grad.layout.size]
+    values = _each(found, order)
+    for adapter in {grad.adapter for grad in grads if grad.adapter.spreads}:
+        spread = {
+            i: grad.array
+            for i, grad in enumerate(grads)
+            if grad.adapter is adapter and 0 not in grad.array.shape
+        }
+        nothing = math.inf if order == -math.inf else 0.0
+        here = [float(values.get(i, nothing)) for i in spread]
+        everywhere = adapter.from_all_processes(list(spread.values()), here)
+        values |= _each(dict(zip(spread, everywhere, strict=True)), order)
+    return np.array([values[i] for i in range(len(grads)) if i in values], np.float64)
+
+
+def _each(found: Mapping[int, Any], order: float) -> dict[int, Any]:
+    """What comes of the parts of each gradient, where there are parts."""
     with np.errstate(all="ignore"):
-        reduced = [_value(np, np.array(x), order) if type(x) is list else x for x in values]
-    return np.array(reduced, np.float64)
+        return {
+            i: _value(np, np.array(x), order) if type(x) is list else x for i, x in found.items()
+        }
 
 
 def _stretch(x: Any, start: int, stop: int, order: float, pairs: bool) -> list[float]:

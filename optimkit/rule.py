@@ -177,7 +177,8 @@ class Rule:
             )
         state = {"step": 0} if cls.counts_steps else {}
         for name, value in fresh.items():
-            state[name] = adapter.wrap(value, array) if is_array(value) else value
+            with naming(f"{cls.__name__}: its state {name}"):
+                state[name] = adapter.wrap(value, array) if is_array(value) else value
         return state
 
     @classmethod

@@ -80,6 +80,7 @@ class Adapter(ABC):
     """
 
     stays = False  # whether arrays keep their memory for as long as they are
+    spreads = False  # whether arrays may have their elements in several processes
 
     @abstractmethod
     def owns(self, x: Any) -> bool:
@@ -146,6 +147,22 @@ class Adapter(ABC):
     def native(self, x: Any) -> Any:
         """Return a view that the library itself computes with."""
         return self.view(x)
+
+    def is_whole(self, arrays: Sequence[Any]) -> bool:
+        """Whether this process has all elements of these arrays, so that views show them."""
+        return True
+
+    def spread_as(self, grad: Any, like: Any) -> Any:
+        """Return a gradient spread over processes as its parameter is, if it is of this library."""
+        return grad
+
+    def settled(self, x: Any) -> Any:
+        """Return `x` with nothing left to be added up over processes."""
+        return x
+
+    def from_all_processes(self, arrays: Sequence[Any], found: list[float]) -> list[list[float]]:
+        """Return for each array, which is settled, what every process has found in its part."""
+        raise NotImplementedError
 
     @abstractmethod
     def wrap(self, view: Any, like: Any = None) -> Any:
