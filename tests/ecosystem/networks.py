@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-Make = Callable[[Iterable[Any]], Any]  # of an optimizer, for these parameters
+ELEMENTWISE = {
+    "SGD": {"momentum": 0.9, "nesterov": True},
+    "Adam": {"amsgrad": True},
+    "AdamW": {},
+    "Adamax": {},
+    "NAdam": {"decoupled_weight_decay": True, "weight_decay": 0.1},
+    "RAdam": {},
+    "Adagrad": {},
+    "Adadelta": {},
+    "RMSprop": {"centered": True, "momentum": 0.5},
+    "Rprop": {},
+    "ASGD": {},
+}
 
 
 def network() -> nn.Module:
@@ -65,3 +77,38 @@ NEAR = {"rtol": 1e-11, "atol": 1e-13}
 def near(a: Iterable[Tensor], b: Iterable[Tensor]) -> bool:
     """Whether tensors differ by rounding alone, after a few steps."""
     return all(torch.allclose(x, y, **NEAR) for x, y in zip(a, b, strict=True))
+
+
+# ---------------------------------------------------------------- over two processes
+
+
+def sharded(model: Any = None, **options: Any) -> Any:
+    from torch.distributed.fsdp import fully_shard
+
+    model = network() if model is None else model
+    for layer in model:
+        if isinstance(layer, nn.Linear):
+            fully_shard(layer, **options)
+    return fully_shard(model, **options)
+
+
+def numbers(rank: int, steps: int = 4) -> list[int]:
+    """Each process has batches of its own."""
+    return [2 * i + rank for i in range(steps)]
+
+
+def trained_alone(make: Any, steps: int = 4, dtype: Any = torch.float64) -> Any:
+    """One process over the batches of both, whose gradients are averaged."""
+    model = network().to(dtype)
+    optimizer = make(model.parameters())
+    for i in range(steps):
+        grads = []
+        for rank in range(2):
+            model.zero_grad()
+            x, y = batch(2 * i + rank)
+            nn.functional.mse_loss(model(x.to(dtype)), y.to(dtype)).backward()
+            grads.append([p.grad for p in model.parameters()])
+        for param, one, other in zip(model.parameters(), *grads, strict=True):
+            param.grad = (one + other) / 2
+        optimizer.step()
+    return model, optimizer

@@ -11,37 +11,25 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from networks import batch, loss_of, network, same, train, whole  # noqa: E402
+from networks import (  # noqa: E402
+    ELEMENTWISE,
+    batch,
+    loss_of,
+    network,
+    numbers,
+    same,
+    sharded,
+    train,
+    trained_alone,
+    whole,
+)
 from torch import nn  # noqa: E402
 
 import optimkit as ok  # noqa: E402
 from optimkit import clip_grad_value_  # noqa: E402
 
-ELEMENTWISE = {
-    "SGD": {"momentum": 0.9, "nesterov": True},
-    "Adam": {"amsgrad": True},
-    "AdamW": {},
-    "Adamax": {},
-    "NAdam": {"decoupled_weight_decay": True, "weight_decay": 0.1},
-    "RAdam": {},
-    "Adagrad": {},
-    "Adadelta": {},
-    "RMSprop": {"centered": True, "momentum": 0.5},
-    "Rprop": {},
-    "ASGD": {},
-}
 # Of torch's steps on DTensors, those that take no square root from MKL: which rounds it otherwise.
 AS_TORCH = {"SGD": {"foreach": False}, "Adam": {"fused": True}, "AdamW": {"fused": True}}
-
-
-def sharded(model: Any = None, **options: Any) -> Any:
-    from torch.distributed.fsdp import fully_shard
-
-    model = network() if model is None else model
-    for layer in model:
-        if isinstance(layer, nn.Linear):
-            fully_shard(layer, **options)
-    return fully_shard(model, **options)
 
 
 def spread(x: Any, like: Any) -> Any:
@@ -55,28 +43,6 @@ def replicated(x: Any) -> Any:
     from torch.distributed.tensor import Replicate, distribute_tensor, init_device_mesh
 
     return nn.Parameter(distribute_tensor(x, init_device_mesh("cpu", (2,)), [Replicate()]))
-
-
-def numbers(rank: int, steps: int = 4) -> list[int]:
-    """Each process has batches of its own."""
-    return [2 * i + rank for i in range(steps)]
-
-
-def trained_alone(make: Any, steps: int = 4, dtype: Any = torch.float64) -> Any:
-    """One process over the batches of both, whose gradients are averaged."""
-    model = network().to(dtype)
-    optimizer = make(model.parameters())
-    for i in range(steps):
-        grads = []
-        for rank in range(2):
-            model.zero_grad()
-            x, y = batch(2 * i + rank)
-            nn.functional.mse_loss(model(x.to(dtype)), y.to(dtype)).backward()
-            grads.append([p.grad for p in model.parameters()])
-        for param, one, other in zip(model.parameters(), *grads, strict=True):
-            param.grad = (one + other) / 2
-        optimizer.step()
-    return model, optimizer
 
 
 # ---------------------------------------------------------------- steps
