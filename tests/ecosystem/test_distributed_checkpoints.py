@@ -27,6 +27,13 @@ def adamw(lib: str, model: nn.Module, **options: Any) -> Any:
     return found.AdamW(groups, **({"lr": 0.05} | options | own))
 
 
+def go_on(model: nn.Module, optimizer: Any, batches: list[int]) -> None:
+    """Train after a checkpoint, whose `fused` may be that of the other library."""
+    for group in optimizer.param_groups:
+        group["fused"] = optimizer.defaults["fused"]
+    train(model, optimizer, batches)
+
+
 def _files(rank: int, old: str, new: str) -> None:
     import torch.distributed as dist
     from torch.distributed import checkpoint
@@ -49,11 +56,11 @@ def _files(rank: int, old: str, new: str) -> None:
         if rank == 0:
             shutil.rmtree(folder[0])
     assert [group["lr"] for group in second.param_groups] == [0.05, 0.05]
-    train(resumed, second, numbers(rank, 6)[3:])
+    go_on(resumed, second, numbers(rank, 6)[3:])
     assert same(whole(model), whole(resumed))
 
 
-PAIRS = [("torch", "torch"), ("optimkit", "optimkit"), ("torch", "optimkit"), ("optimkit", "torch")]
+PAIRS = [("optimkit", "optimkit"), ("torch", "optimkit"), ("optimkit", "torch")]
 
 
 @pytest.mark.parametrize(("old", "new"), PAIRS)
@@ -81,9 +88,9 @@ def _full(rank: int, old: str, new: str) -> None:
     for net, optimizer in ((resumed, second), (alone, third)):
         set_model_state_dict(net, deepcopy(weights), options=options)
         set_optimizer_state_dict(net, optimizer, deepcopy(state), options=options)
-    train(model, first, [6, 6])  # the same batch in both processes, and so alone
-    train(resumed, second, [6, 6])
-    train(alone, third, [6, 6])
+    go_on(model, first, [6, 6])  # the same batch in both processes, and so alone
+    go_on(resumed, second, [6, 6])
+    go_on(alone, third, [6, 6])
     assert same(whole(model), whole(resumed))
     assert same(whole(model), whole(alone))
 

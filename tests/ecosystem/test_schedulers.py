@@ -152,11 +152,12 @@ TIMMS = {
     "PolyLRScheduler": {"t_initial": 6, "warmup_t": 2},
     "StepLRScheduler": {"decay_t": 2, "decay_rate": 0.5, "noise_range_t": (3, 6)},
     "TanhLRScheduler": {"t_initial": 6},
-    "WSDLRScheduler": {"warmup_t": 2, "stable_t": 2, "decay_t": 2},
+    "WSDLRScheduler": {"t_initial": 6, "warmup_t": 2, "decay_t": 2},
     "PlateauLRScheduler": {"patience_t": 0, "decay_rate": 0.5, "mode": "min"},
 }
 
 
+@pytest.mark.filterwarnings("ignore:PlateauLRScheduler is deprecated:FutureWarning")
 @pytest.mark.parametrize("name", TIMMS)
 def test_timms_schedulers(timm: ModuleType, name: str) -> None:
     found, rates = [], []

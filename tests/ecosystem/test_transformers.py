@@ -17,6 +17,7 @@ from networks import batch, near, network, same, whole  # noqa: E402
 from torch import nn  # noqa: E402
 
 import optimkit as ok  # noqa: E402
+import optimkit.torch  # noqa: E402
 
 # The Trainer's own: fork in a process with threads, pinned memory without a device, and the like.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -77,9 +78,13 @@ def given(lib: Any) -> dict[str, Any]:
 
 
 def by_class(lib: Any) -> dict[str, Any]:
-    """`optimizer_cls_and_kwargs`, with which the Trainer makes groups with and without decay."""
+    """`optimizer_cls_and_kwargs`, with which the Trainer makes groups with and without decay.
+
+    It looks whether the class is a subclass of torch's, which those of `optimkit.torch` are.
+    """
     options = {"lr": 0.05, "betas": (0.9, 0.99), "eps": 1e-8, "foreach": False}
-    return {"optimizer_cls_and_kwargs": (lib.AdamW, options)}
+    kind = optimkit.torch.AdamW if lib is ok else lib.AdamW
+    return {"optimizer_cls_and_kwargs": (kind, options)}
 
 
 @pytest.mark.parametrize("how", [given, by_class], ids=lambda how: how.__name__)
