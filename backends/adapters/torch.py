@@ -183,6 +183,8 @@ class TorchAdapter(Adapter):
             if hasattr(value, "get"):  # CuPy
                 value = value.get()
             value = torch.from_numpy(np.array(value, order="K"))
+        elif hasattr(value, "full_tensor"):  # a DTensor
+            value = value.full_tensor()
         copy = torch.empty_like(like) if value.shape == like.shape else like.new_empty(value.shape)
         return copy.copy_(value.detach().to_dense())
 

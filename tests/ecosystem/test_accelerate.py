@@ -12,7 +12,7 @@ accelerate = pytest.importorskip(
     "accelerate", reason="accelerate is not installed (optimkit[ecosystem])"
 )
 
-from networks import batch, near, network, same, whole  # noqa: E402
+from networks import batch, near, network, numbers, same, whole  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.utils.data import DataLoader  # noqa: E402
 
@@ -22,7 +22,11 @@ SCHEDULERS = {"torch": torch.optim.lr_scheduler, "optimkit": ok.lr_scheduler}
 
 
 @pytest.fixture(autouse=True)
-def _begun_anew() -> None:
+def _anew() -> None:
+    begin_anew()
+
+
+def begin_anew() -> None:
     from accelerate.state import AcceleratorState, GradientState
 
     AcceleratorState._reset_state(reset_partial_state=True)
@@ -115,3 +119,24 @@ def test_a_state_of_torchs_optimizer_goes_on(tmp_path: Path) -> None:
     second[0].load_state(str(tmp_path / "state"))
     train(*second)
     assert near(whole(first[1]), whole(second[1]))
+
+
+def _two_processes(rank: int) -> None:
+    import os
+
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}  # as `accelerate launch` sets them
+    os.environ |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    found = []
+    for lib in (ok, torch.optim):
+        begin_anew()
+        accelerator, model, optimizer, _, scheduler = prepared(lib, gradient_accumulation_steps=2)
+        assert type(model) is nn.parallel.DistributedDataParallel
+        batches = [batch(number) for number in numbers(rank, 4)]
+        train(accelerator, model, optimizer, batches, scheduler)
+        assert {int(state["step"]) for state in optimizer.state.values()} == {2}
+        found.append(whole(model))
+    assert near(*found)
+
+
+def test_two_processes(processes: Any) -> None:
+    processes(_two_processes)

@@ -1,4 +1,4 @@
-"""Data parallel training in two processes: DDP, optimizers sharded by torch, GradScaler there."""
+"""Data parallel training: DDP, optimizers that torch shards, flat parameters, GradScaler."""
 
 from __future__ import annotations
 
@@ -134,3 +134,47 @@ def _scaled(rank: int, wrap: str) -> None:
 @pytest.mark.parametrize("wrap", ["ddp", "fsdp"])
 def test_grad_scaler_over_processes(processes: Any, wrap: str) -> None:
     processes(_scaled, wrap)
+
+
+def _flat_parameters(rank: int) -> None:
+    """FSDP from before DTensors, whose parameters are views of parts of one long tensor."""
+    from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+    from torch.distributed.fsdp import FullyShardedDataParallel
+
+    found = []
+    for lib, options in ((ok, {}), (torch.optim, {"fused": True})):
+        cpu = torch.device("cpu")
+        model = FullyShardedDataParallel(network(), device_id=cpu, use_orig_params=True)
+        optimizer = lib.AdamW(model.parameters(), lr=0.05, **options)
+        train(model, optimizer, numbers(rank))
+        weights, state = get_state_dict(model, optimizer)
+        set_state_dict(model, optimizer, model_state_dict=weights, optim_state_dict=state)
+        train(model, optimizer, numbers(rank))
+        with FullyShardedDataParallel.summon_full_params(model):
+            found.append(whole(model))
+    assert same(*found)
+
+
+def test_fsdp_of_flat_parameters(processes: Any) -> None:
+    processes(_flat_parameters)
+
+
+def _local_sgd(rank: int) -> None:
+    from torch.distributed.algorithms.model_averaging.averagers import PeriodicModelAverager
+    from torch.distributed.optim import PostLocalSGDOptimizer
+
+    found = []
+    for lib in (ok, torch.optim):
+        model = network()
+        averager = PeriodicModelAverager(period=2, warmup_steps=1)
+        own = lib.SGD(model.parameters(), lr=0.05, momentum=0.9)
+        optimizer = PostLocalSGDOptimizer(optim=own, averager=averager)
+        train(model, optimizer, numbers(rank))
+        optimizer.load_state_dict(optimizer.state_dict())
+        train(model, optimizer, numbers(rank))
+        found.append(whole(model))
+    assert same(*found)
+
+
+def test_local_sgd(processes: Any) -> None:
+    processes(_local_sgd)

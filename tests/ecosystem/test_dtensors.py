@@ -257,6 +257,66 @@ def test_what_is_changed_between_steps_counts(processes: Any) -> None:
     processes(_changed_between)
 
 
+def _exchanged(rank: int) -> None:
+    """Accelerate puts the shards into the groups of an optimizer made before them."""
+    model = network()
+    optimizer = ok.AdamW(model.parameters(), lr=0.05)
+    sharded(model)
+    (group,) = optimizer.param_groups
+    group["params"] = list(model.parameters())
+    train(model, optimizer, numbers(rank))
+    again = sharded()
+    train(again, ok.AdamW(again.parameters(), lr=0.05), numbers(rank))
+    assert same(whole(model), whole(again))
+
+
+def test_parameters_exchanged_for_their_shards(processes: Any) -> None:
+    processes(_exchanged)
+
+
+LOCALS = {
+    "rows": lambda x: x.clone(),
+    "columns": lambda x: x.T.contiguous().T,
+    "gaps": lambda x: torch.stack([x, x], -1)[..., 0],
+    "nothing": lambda x: x[:0].clone(),
+}
+
+
+def _layouts(rank: int, dtype: str) -> None:
+    """Parts in memory of all kinds, on every engine, with and without Numba."""
+    from torch.distributed.tensor import DTensor, Replicate, Shard, init_device_mesh
+
+    mesh = init_device_mesh("cpu", (2,))
+    generator = torch.Generator().manual_seed(5)
+    values = torch.randn(6, 3, generator=generator, dtype=getattr(torch, dtype))
+    for engine in [name for name in ok.available_engines() if name != "cuda"]:
+        params, plain = [], []
+        for make in LOCALS.values():
+            local = make(values + rank)
+            params.append(nn.Parameter(DTensor.from_local(local, mesh, [Shard(0)])))
+            plain.append(nn.Parameter(local.clone(memory_format=torch.preserve_format)))
+        number = values[0, 0].clone()
+        params.append(nn.Parameter(DTensor.from_local(number, mesh, [Replicate()])))
+        plain.append(nn.Parameter(number.clone()))
+        optimizers = [ok.AdamW(p, lr=0.1, amsgrad=True) for p in (params, plain)]
+        with ok.use_engine(engine):
+            for i in range(3):
+                for param, other in zip(params, plain, strict=True):
+                    other.grad = other.detach() * (i + 1)
+                    like = param.device_mesh, param.placements
+                    param.grad = DTensor.from_local(
+                        other.grad.clone(), *like, shape=param.shape, stride=param.stride()
+                    )
+                for optimizer in optimizers:
+                    optimizer.step()
+        assert same([p.detach().to_local() for p in params], [p.detach() for p in plain]), engine
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64", "bfloat16"])
+def test_parts_lie_in_memory_as_they_like(processes: Any, dtype: str) -> None:
+    processes(_layouts, dtype)
+
+
 def _late_gradient(rank: int) -> None:
     from torch.distributed.tensor import Shard
 
@@ -480,13 +540,17 @@ def _from_one_process(rank: int) -> None:
     for opt in (optimizer, first):
         opt.step()
     assert same(whole(model), whole(alone))
+    back = ok.AdamW(network().parameters())
+    back.load_state_dict(optimizer.state_dict())
+    for param, own in zip(alone.parameters(), back.state.values(), strict=True):
+        assert torch.equal(own["exp_avg"], first.state[param]["exp_avg"])
     broken = first.state_dict()
     broken["state"][0]["exp_avg"] = torch.zeros(4, 5, dtype=torch.float64)  # a part of it
     with pytest.raises(ValueError, match=r"exp_avg has shape \(4, 5\), not \(7, 5\)"):
         optimizer.load_state_dict(broken)
 
 
-def test_a_checkpoint_of_one_process_is_spread(processes: Any) -> None:
+def test_a_checkpoint_of_one_process_is_spread_and_back(processes: Any) -> None:
     processes(_from_one_process)
 
 

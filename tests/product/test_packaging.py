@@ -19,6 +19,7 @@ from conftest import ROOT
 EXTRAS = {
     "optimkit.swa_utils.averaged_module": "torch",
     "optimkit.backends.adapters.cupy": "cupy",
+    "optimkit.backends.adapters.dtensor": "torch",
     "optimkit.backends.adapters.torch": "torch",
 }
 
