@@ -58,6 +58,16 @@ def test_a_compiled_function_that_steps(compiler: Any, kind: Any) -> None:
     assert sum(compiler.utils.counters["graph_break"].values()) == 1
 
 
+def test_a_graph_without_breaks_has_no_step_in_it(compiler: Any) -> None:
+    model = network()
+    optimizer = ok.AdamW(model.parameters(), lr=0.05)
+    loss_of(model, 0).backward()
+    before = whole(model)
+    with pytest.raises(compiler.exc.Unsupported, match="disable"):
+        torch.compile(lambda: optimizer.step(), backend="eager", fullgraph=True)()
+    assert same(whole(model), before)
+
+
 def test_a_whole_training_step_in_one_compiled_function() -> None:
     model, plain = network(), network()
     optimizer = ok.AdamW(model.parameters(), lr=0.05)
