@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from itertools import pairwise
+from operator import attrgetter
 from types import GeneratorType
 from typing import Any, NamedTuple
 
@@ -104,6 +105,9 @@ def _kind(adapter: Adapter, grad: Any) -> tuple[Layout, bool]:
     return adapter.layout(grad), dtype.startswith("complex")
 
 
+_adapter = attrgetter("adapter")
+
+
 # ---------------------------------------------------------------------- one pass over memory
 
 
@@ -141,14 +145,14 @@ def norm_of_all(
     swept: list[Sweep] | None = None,
 ) -> float:
     order = float(norm_type)
-    if any(grad.adapter.spreads for grad in grads):
+    if spreading := [adapter for adapter in set(map(_adapter, grads)) if adapter.spreads]:
         settled = [grad.adapter.settled(grad.array) for grad in grads]
         if any(x is not grad.array for x, grad in zip(settled, grads, strict=True)):
             swept = None
             grads = [grad._replace(array=x) for x, grad in zip(settled, grads, strict=True)]
     if swept is None or order != 2:
         swept = sweeps_over(grads, order)
-    norm = _combined(_reduced(grads, order, swept), order)
+    norm = _combined(_reduced(grads, order, swept, spreading), order)
     if error_if_nonfinite and not math.isfinite(norm):
         raise RuntimeError(
             f"the total norm of order {order} of the gradients is {norm}, so they cannot be "
@@ -170,7 +174,9 @@ def _combined(values: np.ndarray[Any, Any], order: float) -> float:
         return float(np.sqrt(norm) if order == 2 else norm if order == 1 else norm ** (1 / order))
 
 
-def _reduced(grads: list[Gradient], order: float, swept: list[Sweep]) -> np.ndarray[Any, Any]:
+def _reduced(
+    grads: list[Gradient], order: float, swept: list[Sweep], spreading: list[Adapter]
+) -> np.ndarray[Any, Any]:
     """Return for each gradient that has elements the sum of its terms, or its extreme."""
     found: dict[int, Any] = {}
     for sweep in swept:
@@ -201,7 +207,7 @@ def _reduced(grads: list[Gradient], order: float, swept: list[Sweep]) -> np.ndar
     for i, part in zip(places, parts, strict=True):
         found[i] = [*found.get(i, ()), *part]
     values = _each(found, order)
-    for adapter in {grad.adapter for grad in grads if grad.adapter.spreads}:
+    for adapter in spreading:
         spread = {
             i: grad.array
             for i, grad in enumerate(grads)
