@@ -1,4 +1,4 @@
-"""Two processes that form a torch.distributed group over the loopback interface."""
+"""Processes that form a torch.distributed group over the loopback interface."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-SIZE = 2
 LIMIT = 120.0  # seconds that one task may take: a process that waits for the other waits for ever
 
 
-def _serve(rank: int, meeting: str, tasks: Connection) -> None:
+def _serve(rank: int, size: int, meeting: str, tasks: Connection) -> None:
     """Do what comes through the pipe, until that is None.
 
     With torch's kernels that round as IEEE 754 has it, so that its fused ones give equal bits.
@@ -26,7 +25,7 @@ def _serve(rank: int, meeting: str, tasks: Connection) -> None:
     import torch.distributed as dist
 
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=SIZE)
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=size)
     while (task := tasks.recv()) is not None:
         function, args = task
         try:
@@ -38,12 +37,13 @@ def _serve(rank: int, meeting: str, tasks: Connection) -> None:
 
 
 class Processes:
-    """Runs functions in two processes at once; they are started when first needed.
+    """Runs functions in all processes at once; they are started when first needed.
 
     They meet at a file, so that no port has to be free when another test takes it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, size: int = 2) -> None:
+        self._size = size
         self._folder: Any = None
         self._pipes: list[Connection] = []
         self._running: list[Any] = []
@@ -52,9 +52,11 @@ class Processes:
         context = get_context("spawn")
         self._folder = tempfile.TemporaryDirectory()
         meeting = (Path(self._folder.name) / "meeting").as_uri()
-        for rank in range(SIZE):
+        for rank in range(self._size):
             ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(rank, meeting, theirs), daemon=True)
+            process = context.Process(
+                target=_serve, args=(rank, self._size, meeting, theirs), daemon=True
+            )
             process.start()
             theirs.close()
             self._pipes.append(ours)
@@ -67,7 +69,7 @@ class Processes:
         for pipe in self._pipes:
             pipe.send((function, args))
         results: dict[int, tuple[bool, Any]] = {}
-        while len(results) < SIZE:
+        while len(results) < self._size:
             missing = [pipe for rank, pipe in enumerate(self._pipes) if rank not in results]
             ready = wait(missing, LIMIT)
             for pipe in ready:
@@ -79,10 +81,10 @@ class Processes:
             if not ready or any(not done for done, _ in results.values()):
                 break
         failed = [f"rank {rank}: {text}" for rank, (done, text) in results.items() if not done]
-        if failed or len(results) < SIZE:  # the other may be waiting for it
+        if failed or len(results) < self._size:  # the other may be waiting for it
             self.stop(at_once=True)
             raise AssertionError("\n".join(failed) or f"no result within {LIMIT} seconds")
-        return [results[rank][1] for rank in range(SIZE)]
+        return [results[rank][1] for rank in range(self._size)]
 
     def stop(self, at_once: bool = False) -> None:
         for pipe, process in zip(self._pipes, self._running, strict=True):

@@ -197,6 +197,42 @@ def test_two_axes_of_which_one_replicates(processes: Any, shape: tuple[int, int]
     processes(_meshes, shape)
 
 
+def _two_ways(rank: int, shape: tuple[int, int]) -> None:
+    from torch.distributed.tensor import init_device_mesh
+    from torch.distributed.tensor.parallel import (
+        ColwiseParallel,
+        RowwiseParallel,
+        parallelize_module,
+    )
+
+    mesh = init_device_mesh("cpu", shape, mesh_dim_names=("data", "tensor"))
+    found, norms = [], []
+    for lib, options in ((ok, {}), (torch.optim, {"fused": True})):
+        torch.manual_seed(3)
+        model = nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 4))
+        plan = {"0": ColwiseParallel(), "1": RowwiseParallel()}
+        parallelize_module(model, mesh["tensor"], plan)
+        sharded(model, mesh=mesh["data"])
+        optimizer = lib.AdamW(model.parameters(), lr=0.05, **options)
+        for i in range(3):
+            optimizer.zero_grad()
+            x = torch.randn(8, 4, generator=torch.Generator().manual_seed(i))
+            model(x).square().sum().backward()
+            optimizer.step()
+        found.append(whole(model))
+        grads = [p.grad for p in model.parameters()]
+        norms.append(ok.get_total_norm(grads))
+        all_of_each = ok.get_total_norm([grad.full_tensor() for grad in grads])
+        torch.testing.assert_close(norms[-1], all_of_each)
+    assert same(*found)
+    assert torch.equal(*norms)
+
+
+@pytest.mark.parametrize("shape", [(1, 2), (2, 1)])
+def test_shards_of_tensor_parallel_layers(processes: Any, shape: tuple[int, int]) -> None:
+    processes(_two_ways, shape)
+
+
 def _together(rank: int) -> None:
     """DTensors and ordinary tensors, groups without decay, names, and one without gradient."""
     found = []
