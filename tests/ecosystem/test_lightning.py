@@ -13,7 +13,16 @@ lightning = pytest.importorskip(
     "lightning", reason="lightning is not installed (optimkit[ecosystem])"
 )
 
-from networks import batch, loss_of, near, network, same, train, whole  # noqa: E402
+from networks import (  # noqa: E402
+    batch,
+    loss_of,
+    near,
+    network,
+    numbers,
+    same,
+    train,
+    whole,
+)
 from torch import nn  # noqa: E402
 from torch.utils.data import DataLoader  # noqa: E402
 
@@ -75,9 +84,8 @@ def trainer(folder: Path, epochs: int, **options: Any) -> Any:
         default_root_dir=folder,
         max_epochs=epochs,
         accelerator="cpu",
-        devices=1,
         **dict.fromkeys(quiet, False),
-        **options,
+        **({"devices": 1} | options),
     )
 
 
@@ -207,3 +215,26 @@ def test_fabric(tmp_path: Path) -> None:
         assert same(whole(net), whole(again))
         found.append(whole(net))
     assert near(*found)
+
+
+def _two_processes(rank: int, folder: Path) -> None:
+    import os
+    import warnings
+
+    warnings.simplefilter("ignore")  # Lightning's own
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "GROUP_RANK": "0"}
+    os.environ |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}  # as torchrun sets them
+    os.environ |= {"TORCHELASTIC_RUN_ID": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
+    found = []
+    for lib in LIBS.values():
+        model = Net(scheduled(lib))
+        options = {"strategy": "ddp", "devices": 2, "use_distributed_sampler": False}
+        fit = trainer(folder, 2, **options)
+        fit.fit(model, DataLoader([batch(i) for i in numbers(rank)], batch_size=None))
+        assert fit.global_step == 2 * BATCHES
+        found.append(whole(model.net))
+    assert near(*found)
+
+
+def test_ddp_in_two_processes(processes: Any, tmp_path: Path) -> None:
+    processes(_two_processes, tmp_path)
