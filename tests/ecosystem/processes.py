@@ -26,8 +26,11 @@ def _serve(rank: int, size: int, meeting: str, tasks: Connection) -> None:
 
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=size)
+    environment = dict(os.environ)
     while (task := tasks.recv()) is not None:
         function, args = task
+        os.environ.clear()
+        os.environ.update(environment)
         try:
             torch.manual_seed(0)
             tasks.send((True, function(rank, *args)))
