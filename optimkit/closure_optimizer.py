@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -56,12 +56,6 @@ class ClosureOptimizer(Optimizer):
         if self.param_groups:
             raise ValueError(f"{name} doesn't support per-parameter options (parameter groups)")
         super().add_param_group(param_group)
-        if any(adapter_of(x).spreads for x in map(array_of, self._params())):
-            self._discard()
-            raise RuntimeError(
-                f"{name} takes all parameters for one vector, which those that are spread over "
-                "processes (DTensors) do not form"
-            )
         layouts = [adapter_of(x).layout(x) for x in map(array_of, self._params())]
         kinds = {(layout.dtype, layout.device) for layout in layouts}
         if len(kinds) > 1:
@@ -70,6 +64,12 @@ class ClosureOptimizer(Optimizer):
         if self.param_groups[0]["fused"]:
             self._discard()
             raise RuntimeError(f"fused=True, but no fused engine can run the steps of {name}")
+
+    def check_spread(self, arrays: Sequence[Any], hyper: Any) -> None:
+        raise RuntimeError(
+            f"{type(self).__name__} takes all parameters for one vector, which those that are "
+            "spread over processes (DTensors) do not form"
+        )
 
     def _discard(self) -> None:
         self.param_groups.clear()

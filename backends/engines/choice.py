@@ -164,15 +164,11 @@ def choose(bucket: Bucket, update: Callable[..., Any], native: bool = False) -> 
     objections = []
     if fused is False or forced == eager.NAME:
         objections.append(f"the {eager.NAME} engine was asked for")
-        if not native and not _is_whole(bucket):
-            _check_elementwise(bucket, update)
     else:
         try:
             traces = _traces(bucket, update)
         except NotTraceable as reason:
             objections.append(f"the rule is not elementwise ({reason})")
-            if not native and not _is_whole(bucket):
-                raise _needs_all(reason) from None
         else:
             if len(traces) > 1:
                 _check_one_program(traces)
@@ -189,31 +185,31 @@ def choose(bucket: Bucket, update: Callable[..., Any], native: bool = False) -> 
             f"this step cannot be captured in a CUDA graph, as it runs on the {eager.NAME} engine: "
             + "; ".join(objections)
         )
+    if (lack := lack_of_parts(bucket, update, native)) is not None:
+        raise RuntimeError(lack)
     if fused is True:
         raise RuntimeError(f"fused=True, but no fused engine can run this: {'; '.join(objections)}")
     return eager.job(bucket, update, native)
 
 
-def _is_whole(bucket: Bucket) -> bool:
-    """Whether rules see whole parameters."""
+def lack_of_parts(bucket: Bucket, update: Callable[..., Any], native: bool) -> str | None:
+    """Why a rule cannot do with the parts of parameters that this process has; None if it can.
+
+    Native rules are given arrays that compute over all processes.
+    """
     if "whole" not in bucket.cache:
         bucket.cache["whole"] = bucket.adapter.is_whole(bucket.arrays)
-    return bool(bucket.cache["whole"])
-
-
-def _check_elementwise(bucket: Bucket, update: Callable[..., Any]) -> None:
+    if native or bucket.cache["whole"]:
+        return None
     try:
         _traces(bucket, update)
     except NotTraceable as reason:
-        raise _needs_all(reason) from None
-
-
-def _needs_all(reason: Exception) -> RuntimeError:
-    return RuntimeError(
-        f"the rule is not elementwise ({reason}), so it needs all of a parameter, of which each "
-        "process has a part (a sharded DTensor): optimize it by an elementwise rule, such as "
-        "AdamW, or replicate it"
-    )
+        return (
+            f"the rule is not elementwise ({reason}), so it needs all of a parameter, of which "
+            "each process has a part (a sharded DTensor): optimize it by an elementwise rule, "
+            "such as AdamW, or replicate it"
+        )
+    return None
 
 
 def _able(bucket: Bucket, forced: str | None) -> tuple[Engine | None, list[str]]:
