@@ -87,7 +87,7 @@ def load(
     match : callable
         Such as `by_name`.
     """
-    saved_groups, saved_state = _parts(saved)
+    saved_groups, saved_state = parts(saved)
     if len(saved_groups) != len(groups):
         raise ValueError(
             "loaded state dict has a different number of parameter groups: "
@@ -131,7 +131,7 @@ def mapping(name: str, value: Any) -> Mapping[Any, Any]:
     return value
 
 
-def _parts(saved: Mapping[str, Any]) -> tuple[Sequence[Any], Mapping[Any, Any]]:
+def parts(saved: Mapping[str, Any]) -> tuple[Sequence[Any], Mapping[Any, Any]]:
     """Return the groups and the state of what was saved, if that is their schema."""
     for key in ("state", "param_groups"):
         if key not in saved:

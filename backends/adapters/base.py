@@ -215,6 +215,10 @@ class Adapter(ABC):
         else:
             param.grad = self.namespace(param.grad).zeros_like(param.grad)
 
+    def divide_gradients(self, params: Sequence[Any], number: int) -> None:
+        """Divide the gradients that parameters keep, in place where they can be written to."""
+        raise NotImplementedError
+
     def scalar(self, number: float) -> Any:
         """Return what torch would keep in a checkpoint for a number of the state."""
         return number

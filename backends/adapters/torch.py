@@ -239,6 +239,21 @@ class TorchAdapter(Adapter):
         else:
             param.grad.zero_()
 
+    def divide_gradients(self, params: Sequence[Any], number: int) -> None:
+        grads = list({id(param.grad): param.grad for param in params}.values())
+        with torch.no_grad():
+            if set(map(type, grads)) == {Tensor} and all(map(Tensor.is_contiguous, grads)):
+                torch._foreach_div_(grads, number)
+                return
+            known = {}
+            for param in params:
+                grad = param.grad
+                if id(grad) not in known:
+                    strided = grad.layout is torch.strided
+                    apart = not strided or not overlaps_itself(grad.shape, grad.stride())
+                    known[id(grad)] = grad.div_(number) if apart else grad / number
+                param.grad = known[id(grad)]
+
     def scalar(self, number: float) -> Any:
         scalar = torch.tensor(number, dtype=torch.float32, device="cpu")
         return scalar if scalar.item() == number else scalar.new_tensor(number, dtype=torch.float64)
