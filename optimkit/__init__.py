@@ -32,6 +32,7 @@ from optimkit.clip import clip_grad_norm_, clip_grad_value_, get_total_norm
 from optimkit.optimizer import Optimizer, pure
 from optimkit.parameter import Parameter
 from optimkit.saving import load, save
+from optimkit.wrappers import accumulate, skip_nonfinite
 
 if TYPE_CHECKING:
     from optimkit import lr_scheduler, swa_utils
@@ -58,6 +59,7 @@ __all__ = [
     "RowSparse",
     "Rprop",
     "SparseAdam",
+    "accumulate",
     "available_engines",
     "clip_grad_norm_",
     "clip_grad_value_",
@@ -66,6 +68,7 @@ __all__ = [
     "lr_scheduler",
     "pure",
     "save",
+    "skip_nonfinite",
     "swa_utils",
     "use_engine",
 ]

@@ -147,6 +147,7 @@ ALLOWED: list[tuple[str, tuple[str, ...]]] = [
         "optimkit.swa_utils",
         ("optimkit.swa_utils", "optimkit.backends", "optimkit.lr_scheduler", *sorted(SHELL)),
     ),
+    ("optimkit.wrappers", ("optimkit.wrappers", "optimkit.backends", *sorted(SHELL))),
     ("optimkit.torch", tuple(sorted(SHELL))),
     ("optimkit.clip", ("optimkit.backends", *sorted(SHELL))),
     ("optimkit.saving", ("optimkit.backends", *sorted(SHELL))),
