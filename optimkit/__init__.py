@@ -32,10 +32,10 @@ from optimkit.clip import clip_grad_norm_, clip_grad_value_, get_total_norm
 from optimkit.optimizer import Optimizer, pure
 from optimkit.parameter import Parameter
 from optimkit.saving import load, save
-from optimkit.wrappers import accumulate, skip_nonfinite
 
 if TYPE_CHECKING:
     from optimkit import lr_scheduler, swa_utils
+    from optimkit.wrappers import accumulate, skip_nonfinite
 
 __version__ = "0.1.0"
 
@@ -75,9 +75,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import the modules that not every program needs when they are first named."""
+    """Import what not every program needs when it is first named."""
     if name in ("lr_scheduler", "swa_utils"):
         return import_module(f"{__name__}.{name}")
+    if name in ("accumulate", "skip_nonfinite"):
+        return getattr(import_module(f"{__name__}.wrappers"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

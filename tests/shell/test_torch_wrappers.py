@@ -14,6 +14,7 @@ from conftest import array, assert_same_bits
 from forms import tensor
 
 import optimkit as ok
+from optimkit.wrappers import Wrapper
 
 WRAPPED: dict[str, Callable[[Any], Any]] = {
     "accumulate": lambda optimizer: ok.accumulate(optimizer, 2),
@@ -32,7 +33,7 @@ def wrap(request: pytest.FixtureRequest) -> Callable[[Any], Any]:
 def test_it_is_one_where_the_one_inside_is(lib: Any, wrap: Callable[[Any], Any]) -> None:
     ours = wrap(lib.SGD([tensor(1.0)]))
     assert isinstance(ours, torch.optim.Optimizer)
-    assert isinstance(ours, ok.wrappers.Wrapper)
+    assert isinstance(ours, Wrapper)
     assert type(ours).__name__ in ("Accumulation", "NonfiniteSkip")
     arrays = wrap(ok.SGD([array(1.0)]))
     assert not isinstance(arrays, torch.optim.Optimizer)
