@@ -21,6 +21,7 @@ EXTRAS = {
     "optimkit.backends.adapters.cupy": "cupy",
     "optimkit.backends.adapters.dtensor": "torch",
     "optimkit.backends.adapters.torch": "torch",
+    "optimkit.wrappers.torch_wrapper": "torch",
 }
 
 IMPORT_ALL = """
