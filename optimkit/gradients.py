@@ -27,6 +27,15 @@ def labels(groups: Sequence[Group]) -> list[str]:
     return [f"parameter {label}" for label in found]
 
 
+def check_closure(closure: Any) -> None:
+    """Raise TypeError for what a step is given in place of a closure."""
+    if closure is not None and not callable(closure):
+        raise TypeError(
+            f"step takes a closure, not a {type(closure).__name__}; "
+            "gradients are given as step(grads=...)"
+        )
+
+
 def evaluate(
     params: Sequence[Any], closure: Callable[[], Any], grads: Any = None
 ) -> tuple[Any, Any]:

@@ -11,7 +11,7 @@ from optimkit.backends.bucket import Options, buckets
 from optimkit.backends.kept_trace import pure
 from optimkit.backends.rows import Rows, row_buckets
 from optimkit.checkpoint import Checkpointed
-from optimkit.gradients import checked, collect, evaluate, forget_gradients, part
+from optimkit.gradients import check_closure, checked, collect, evaluate, forget_gradients, part
 from optimkit.groups import Claims, Group, as_groups, parted, shown
 from optimkit.hooks import hooked
 from optimkit.hooks import register_optimizer_step_post_hook as register_optimizer_step_post_hook
@@ -180,11 +180,7 @@ class Optimizer(Checkpointed):
         TypeError, ValueError, RuntimeError, KeyError
             For a gradient of the wrong kind, shape, device or name; nothing has changed.
         """
-        if closure is not None and not callable(closure):
-            raise TypeError(
-                f"step takes a closure, not a {type(closure).__name__}; "
-                "gradients are given as step(grads=...)"
-            )
+        check_closure(closure)
         return self._step(closure, grads)
 
     def _step(self, closure: Callable[[], Any] | None = None, grads: Any = None) -> Any:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from inspect import signature
 from typing import Any, overload
 
-from optimkit.checkpoint import as_they_stand, parts
+from optimkit.checkpoint import as_they_stand, mapping, parts
 from optimkit.closure_optimizer import ClosureOptimizer
-from optimkit.gradients import collect, evaluate
+from optimkit.gradients import check_closure, collect, evaluate
 from optimkit.groups import Group
 from optimkit.naming import kind_of
 from optimkit.optimizer import Optimizer
@@ -111,6 +111,7 @@ class Wrapper:
             What the closure returned, or None.
         """
         self.stepped = False
+        check_closure(closure)
         loss = None
         if closure is not None:
             loss, grads = evaluate(self._params(), closure, grads)
@@ -162,11 +163,9 @@ class Wrapper:
         ValueError, TypeError, KeyError
             If it does not fit. Nothing has changed then.
         """
-        rest = dict(state_dict)
+        rest = dict(mapping("state dict", state_dict))
         own = rest.pop(self.key, None)
-        if own is not None and not isinstance(own, Mapping):
-            raise TypeError(f"loaded {self.key} must be a mapping, not a {type(own).__name__}")
-        commit = self._load({} if own is None else own, rest, options)
+        commit = self._load({} if own is None else mapping(self.key, own), rest, options)
         self.optimizer.load_state_dict(rest, **options)
         commit()
 

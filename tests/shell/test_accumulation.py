@@ -728,6 +728,10 @@ def test_refused_calls() -> None:
         bare.step()
     with pytest.raises(TypeError, match="closure or grads, not both"):
         bare.step(lambda: 1.0, grads=[array(1.0)])
+    with pytest.raises(TypeError, match=r"not a list; gradients are given as step\(grads="):
+        bare.step([array(1.0)])
+    with pytest.raises(TypeError, match="state dict must be a mapping, not a list"):
+        bare.load_state_dict([])
     with pytest.raises(ValueError, match="got 2 gradients for 1 parameters"):
         bare.step(grads=[array(1.0), array(1.0)])
     assert bare.pending == 0
