@@ -81,6 +81,18 @@ def sweeps(items: Sequence[tuple[int, Any, Adapter, Layout]]) -> list[Sweep]:
     return [sweep for sweep in found.values() if _can_run(sweep.dtype, sweep.device)]
 
 
+def whole(adapter: Adapter, arrays: list[Any], layouts: Sequence[Layout]) -> Sweep | None:
+    """One pass over arrays of one dtype and device without gaps, with these layouts, if it can be.
+
+    Those without elements come to zero.
+    """
+    dtype, device, *_ = layouts[0]
+    sizes = [layout.size for layout in layouts]
+    if not any(sizes) or not _can_run(dtype, device):
+        return None
+    return Sweep(adapter, dtype, device, list(range(len(arrays))), arrays, sizes)
+
+
 def _can_run(dtype: str, device: str) -> bool:
     """Whether there is a compiled loop, on the engine that is asked for."""
     if device == "cpu":
@@ -110,4 +122,4 @@ def _by_owner(sums: np.ndarray[Any, Any], owners: np.ndarray[Any, Any], count: i
     return found
 
 
-__all__ = ["Sweep", "sweeps"]
+__all__ = ["Sweep", "sweeps", "whole"]

@@ -35,6 +35,7 @@ from optimkit.saving import load, save
 
 if TYPE_CHECKING:
     from optimkit import lr_scheduler, swa_utils
+    from optimkit.wrappers import accumulate, skip_nonfinite
 
 __version__ = "0.1.0"
 
@@ -58,6 +59,7 @@ __all__ = [
     "RowSparse",
     "Rprop",
     "SparseAdam",
+    "accumulate",
     "available_engines",
     "clip_grad_norm_",
     "clip_grad_value_",
@@ -66,15 +68,18 @@ __all__ = [
     "lr_scheduler",
     "pure",
     "save",
+    "skip_nonfinite",
     "swa_utils",
     "use_engine",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the modules that not every program needs when they are first named."""
+    """Import what not every program needs when it is first named."""
     if name in ("lr_scheduler", "swa_utils"):
         return import_module(f"{__name__}.{name}")
+    if name in ("accumulate", "skip_nonfinite"):
+        return getattr(import_module(f"{__name__}.wrappers"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

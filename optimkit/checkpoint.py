@@ -13,11 +13,14 @@ from optimkit.backends.adapters import adapter_of
 from optimkit.backends.memory import is_array
 from optimkit.backends.program import MASTER
 from optimkit.gradients import labels
-from optimkit.groups import Group
+from optimkit.groups import Claims, Group, OptionsOfGroups
+from optimkit.hooks import Hooked, called
 from optimkit.naming import kind_of, naming
+from optimkit.options import renewed
 from optimkit.parameter import array_of
 from optimkit.rule import Rule
 from optimkit.state import State, step_count
+from optimkit.stepper import Stepper
 
 LoadParam = Callable[[Any, Mapping[str, Any], Any, str], dict[str, Any]]
 # From a group and what was saved of it: the saved number of each parameter of the group.
@@ -84,7 +87,7 @@ def load(
     match : callable
         Such as `by_name`.
     """
-    saved_groups, saved_state = _parts(saved)
+    saved_groups, saved_state = parts(saved)
     if len(saved_groups) != len(groups):
         raise ValueError(
             "loaded state dict has a different number of parameter groups: "
@@ -114,6 +117,8 @@ def load(
     numbers = {number for old in saved_groups for number in old["params"]}
     new_state += [(key, deepcopy(x)) for key, x in saved_state.items() if key not in numbers]
     for group, new in zip(groups, new_groups, strict=True):
+        kept = {key: renewed(group[key], new[key]) for key in legacy if key in group}
+        new.update(kept)
         group.clear()
         group.update(new)
     state.replace(new_state)
@@ -126,7 +131,7 @@ def mapping(name: str, value: Any) -> Mapping[Any, Any]:
     return value
 
 
-def _parts(saved: Mapping[str, Any]) -> tuple[Sequence[Any], Mapping[Any, Any]]:
+def parts(saved: Mapping[str, Any]) -> tuple[Sequence[Any], Mapping[Any, Any]]:
     """Return the groups and the state of what was saved, if that is their schema."""
     for key in ("state", "param_groups"):
         if key not in saved:
@@ -140,7 +145,7 @@ def _parts(saved: Mapping[str, Any]) -> tuple[Sequence[Any], Mapping[Any, Any]]:
     return groups, mapping("state", saved["state"])
 
 
-def by_position(group: Group, saved: Mapping[str, Any]) -> Sequence[Any]:
+def as_they_stand(group: Group, saved: Mapping[str, Any]) -> Sequence[Any]:
     """Match parameters as they stand."""
     numbers: Sequence[Any] = saved["params"]
     return numbers
@@ -150,7 +155,7 @@ def by_name(group: Group, saved: Mapping[str, Any]) -> Sequence[Any]:
     """Match parameters by name where both sides have names; ValueError if these differ."""
     names, saved_names = group.get("param_names"), saved.get("param_names")
     if not names or not saved_names or list(names) == list(saved_names):
-        return by_position(group, saved)
+        return as_they_stand(group, saved)
     if sorted(names) != sorted(saved_names):
         here, there = set(names) - set(saved_names), set(saved_names) - set(names)
         raise ValueError(
@@ -163,7 +168,7 @@ def by_name(group: Group, saved: Mapping[str, Any]) -> Sequence[Any]:
 
 def in_order(group: Group, saved: Mapping[str, Any]) -> Sequence[Any]:
     """Match parameters as they stand; ValueError if their names have another order."""
-    numbers = by_position(group, saved)
+    numbers = as_they_stand(group, saved)
     if list(by_name(group, saved)) != list(numbers):
         raise ValueError(
             f"the state is of all parameters together, in the order {saved['param_names']}; "
@@ -213,3 +218,103 @@ def load_param(
             f"it has {', '.join(saved)}, as another optimizer's"
         )
     return {k: v for k, v in expected.items() if k == "step"} | state
+
+
+class Checkpointed(Rule, Hooked):
+    """Can be saved and can go on, as a state dict or as a whole."""
+
+    param_groups: list[Group]
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    @state.setter
+    def state(self, state: Mapping[Any, dict[str, Any]]) -> None:
+        # `optimizer.state = defaultdict(dict)` is how torch's users begin anew.
+        self._state = State(state)
+
+    def _begin(self) -> None:
+        """Set what is neither pickled nor copied."""
+        self.step_count = 0
+        self._without_hooks()
+        self._state = State()
+        self._stepper = Stepper(self.counts_steps)
+        self._options = OptionsOfGroups()
+        self._claims: Claims | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state and the options in torch's schema.
+
+        Returns
+        -------
+        dict
+            ``"state"``, from the number of a parameter to its state, and ``"param_groups"``, with
+            the numbers under ``"params"``. Arrays are references, not copies.
+        """
+        for hook in called(self._optimizer_state_dict_pre_hooks):
+            hook(self)
+        self._stepper.recount()
+        result = save(self.param_groups, self.state, type(self))
+        for hook in called(self._optimizer_state_dict_post_hooks):
+            changed = hook(self, result)
+            if changed is not None:
+                result = changed
+        return result
+
+    match_saved = staticmethod(by_name)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *, by_position: bool = False) -> None:
+        """Continue from a state dict of optimkit or torch.
+
+        Arrays are copied to the kind, dtype and device of their parameter. Options that an older
+        checkpoint lacks get the default of the constructor.
+
+        Parameters
+        ----------
+        state_dict : dict
+            From `state_dict`, of an optimizer with groups of the same lengths. Within a group,
+            parameters that have names there and here are matched by name, others by position.
+        by_position : bool, default False
+            Match by position whatever the names are. Parameters keep their own.
+
+        Raises
+        ------
+        ValueError
+            If groups, names or shapes do not fit. Nothing has changed then.
+        KeyError
+            If ``"state"`` or ``"param_groups"`` is missing.
+        """
+        saved = dict(mapping("state dict", state_dict))
+        for hook in called(self._optimizer_load_state_dict_pre_hooks):
+            changed = hook(self, saved)
+            if changed is not None:
+                saved = changed
+        match = as_they_stand if by_position else self.match_saved
+        groups, legacy, check = self.param_groups, self.legacy(), self.check_changed
+        load(saved, groups, self.state, legacy, check, self._load_param, match)
+        self._stepper.forget()
+        for hook in called(self._optimizer_load_state_dict_post_hooks):
+            hook(self)
+
+    def _load_param(
+        self, array: Any, saved: Mapping[str, Any], hyper: Any, label: str
+    ) -> dict[str, Any]:
+        """Return the state of one parameter from a checkpoint."""
+        return load_param(type(self), array, saved, hyper, label)
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._stepper.recount()
+        # A step in the object itself is the class's, as a torch scheduler has wrapped it: its own.
+        own = {k: v for k, v in vars(self).items() if not k.startswith("_")}
+        first = {"defaults": self.defaults, "state": self.state, "param_groups": self.param_groups}
+        return first | {k: v for k, v in own.items() if k not in ("step", "step_count")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "_stepper" in vars(self):  # as programs change part of it: hooks and the count remain
+            self._stepper.forget()
+            self._claims = None
+        else:
+            self._begin()
+        for name, value in state.items():
+            setattr(self, name, value)

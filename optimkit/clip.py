@@ -242,6 +242,11 @@ def clip_grad_value_(parameters: Arrays, clip_value: float, foreach: bool | None
     for i, grad in enumerate(grads):
         if grad.is_complex:
             raise NotImplementedError(f"gradient {i}: complex numbers have no order to clip by")
+        if grad.adapter.settled(grad.array) is not grad.array:
+            raise ValueError(
+                f"gradient {i} is still to be added up over processes (its placements are "
+                f"{grad.array.placements}): redistribute it before its values are clipped"
+            )
     once = list({id(grad.array): grad for grad in grads}.values())  # twice changes nothing more
     _change(once, lambda xp, x, **out: xp.clip(x, -limit, limit, **out))
 
@@ -269,7 +274,7 @@ def _like(norm: float, grads: list[Gradient], tensor: Any) -> Any:
         return norm
     double = any(grad.layout.dtype == "float64" for grad in grads)
     value = np.asarray(norm, np.float64 if double else np.float32)
-    return adapter_of(like).wrap(value, like).to(like.device)
+    return adapter_of(like).wrap(value).to(like.device)
 
 
 def _scale(grads: list[Gradient], factor: float, swept: list[Sweep]) -> None:

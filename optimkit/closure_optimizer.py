@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -64,6 +64,12 @@ class ClosureOptimizer(Optimizer):
         if self.param_groups[0]["fused"]:
             self._discard()
             raise RuntimeError(f"fused=True, but no fused engine can run the steps of {name}")
+
+    def check_spread(self, arrays: Sequence[Any], hyper: Any) -> None:
+        raise RuntimeError(
+            f"{type(self).__name__} takes all parameters for one vector, which those that are "
+            "spread over processes (DTensors) do not form"
+        )
 
     def _discard(self) -> None:
         self.param_groups.clear()

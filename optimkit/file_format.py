@@ -123,6 +123,13 @@ def _on_host(value: Any) -> tuple[str, str, Array]:
     if isinstance(value, np.generic):
         return "scalar", value.dtype.name, np.asarray(value)
     adapter = adapter_of(value)
+    if not adapter.is_whole([value]):
+        raise TypeError(
+            "this process has only a part of it (a sharded DTensor); torch.distributed.checkpoint "
+            "saves parts, and full_tensor() brings all of it here"
+        )
+    if adapter.spreads:
+        value = value.detach().to_local()
     if hasattr(value, "detach"):  # torch, on whatever device
         value, dtype = value.detach(), adapter.describe(value)[1]
         if dtype == "bfloat16":  # which NumPy does not have

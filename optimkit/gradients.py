@@ -27,6 +27,15 @@ def labels(groups: Sequence[Group]) -> list[str]:
     return [f"parameter {label}" for label in found]
 
 
+def check_closure(closure: Any) -> None:
+    """Raise TypeError for what a step is given in place of a closure."""
+    if closure is not None and not callable(closure):
+        raise TypeError(
+            f"step takes a closure, not a {type(closure).__name__}; "
+            "gradients are given as step(grads=...)"
+        )
+
+
 def evaluate(
     params: Sequence[Any], closure: Callable[[], Any], grads: Any = None
 ) -> tuple[Any, Any]:
@@ -92,7 +101,8 @@ def part(
 ) -> tuple[list[Any], list[Rows]]:
     """Part the gradients: those to step on whole, and touched rows.
 
-    The first are `grads` itself where none is sparse.
+    The first are `grads` itself where none is sparse, nor spread over processes in another way than
+    its parameter.
     """
     whole, rows = grads, []
     arrays = list(map(array_of, params))
@@ -105,6 +115,10 @@ def part(
                 if rule.needs_sparse and grad is not None:
                     check_gradient(adapter, array, grad)
                     raise RuntimeError("its gradient is dense, please consider Adam instead")
+                meant = grad if grad is None else adapter.spread_as(grad, array)
+                if meant is not grad:
+                    whole = list(grads) if whole is grads else whole
+                    whole[i] = meant
                 continue
             hyper = options.of(owners[i])
             wanted = rule.sparse_gradients(hyper)

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from itertools import pairwise
+from operator import attrgetter
 from types import GeneratorType
 from typing import Any, NamedTuple
 
@@ -16,9 +17,9 @@ from optimkit.backends.engines.blocked import PARALLEL
 from optimkit.backends.engines.threads import on_all_threads, shares
 from optimkit.backends.memory import flat, is_array
 from optimkit.backends.reductions import CHUNK, total
-from optimkit.backends.sweeps import Sweep, sweeps
+from optimkit.backends.sweeps import Sweep, sweeps, whole
 from optimkit.naming import naming
-from optimkit.parameter import Parameter
+from optimkit.parameter import Parameter, array_of
 
 PIECE = 4 * CHUNK  # elements that NumPy looks at together
 START = 4_096  # what starting on a piece costs, in elements
@@ -104,6 +105,9 @@ def _kind(adapter: Adapter, grad: Any) -> tuple[Layout, bool]:
     return adapter.layout(grad), dtype.startswith("complex")
 
 
+_adapter = attrgetter("adapter")
+
+
 # ---------------------------------------------------------------------- one pass over memory
 
 
@@ -131,6 +135,50 @@ def in_parallel(run: Callable[..., Any], jobs: list[Any], sizes: list[int]) -> l
     return [result for part in on_all_threads(run_all, parts) for result in part]
 
 
+# ---------------------------------------------------------------------- finite or not
+
+
+def nonfinite(grads: list[Any], params: list[Any]) -> list[int]:
+    """The numbers of the gradients of these parameters that have an infinite element, or NaN.
+
+    Found by the sums of their squares, which are such then. Of finite float64 that are large, they
+    may be, too: there the elements are looked at.
+    """
+    if not grads:
+        return []
+    adapter = adapter_of(array_of(params[0]))
+    try:
+        layouts = None if adapter.spreads else adapter.plain(grads)
+    except AttributeError:  # a sparse gradient, or something that is none
+        layouts = None
+    sweep = whole(adapter, grads, layouts) if layouts else None
+    if sweep is not None:
+        places = np.flatnonzero(~np.isfinite(sweep.sums(2))).tolist()
+        return [i for i in places if sweep.dtype != "float64" or not _is_finite(adapter, grads[i])]
+    arrays = map(array_of, params)
+    entries = [adapter_of(x).entries(grad) for x, grad in zip(arrays, grads, strict=True)]
+    dense = [g if each is None else each.values for g, each in zip(grads, entries, strict=True)]
+    found, spreading = _settled(_each_checked(list(range(len(dense))), dense))
+    sums = _reduced(found, 2.0, sweeps_over(found), spreading)
+    places = [i for i, value in sums.items() if not np.isfinite(value)]
+    return [
+        i
+        for i in places
+        if found[i].layout.dtype != "float64" or not _is_finite(found[i].adapter, found[i].array)
+    ]
+
+
+def _is_finite(adapter: Adapter, grad: Any) -> bool:
+    with adapter.running_on(grad):
+        view = adapter.view(grad)
+        xp = adapter.namespace(view)
+        found = bool(xp.all(xp.isfinite(view)))
+    if adapter.spreads:
+        (everywhere,) = adapter.from_all_processes([grad], [float(found)])
+        found = all(everywhere)
+    return found
+
+
 # ---------------------------------------------------------------------- the norm
 
 
@@ -141,15 +189,27 @@ def norm_of_all(
     swept: list[Sweep] | None = None,
 ) -> float:
     order = float(norm_type)
-    if swept is None or order != 2:
-        swept = sweeps_over(grads, order)
-    norm = _combined(_reduced(grads, order, swept), order)
+    settled, spreading = _settled(grads)
+    if swept is None or order != 2 or settled is not grads:
+        swept = sweeps_over(settled, order)
+    values = list(_reduced(settled, order, swept, spreading).values())
+    norm = _combined(np.array(values, np.float64), order)
     if error_if_nonfinite and not math.isfinite(norm):
         raise RuntimeError(
             f"the total norm of order {order} of the gradients is {norm}, so they cannot be "
             "clipped; with error_if_nonfinite=False they are scaled by it all the same"
         )
     return norm
+
+
+def _settled(grads: list[Gradient]) -> tuple[list[Gradient], list[Adapter]]:
+    """The gradients with nothing left to be added up over processes; adapters of those spread."""
+    spreading = [adapter for adapter in set(map(_adapter, grads)) if adapter.spreads]
+    if spreading:
+        settled = [grad.adapter.settled(grad.array) for grad in grads]
+        if any(x is not grad.array for x, grad in zip(settled, grads, strict=True)):
+            grads = [grad._replace(array=x) for x, grad in zip(settled, grads, strict=True)]
+    return grads, spreading
 
 
 def _combined(values: np.ndarray[Any, Any], order: float) -> float:
@@ -165,8 +225,11 @@ def _combined(values: np.ndarray[Any, Any], order: float) -> float:
         return float(np.sqrt(norm) if order == 2 else norm if order == 1 else norm ** (1 / order))
 
 
-def _reduced(grads: list[Gradient], order: float, swept: list[Sweep]) -> np.ndarray[Any, Any]:
-    """Return for each gradient that has elements the sum of its terms, or its extreme."""
+def _reduced(
+    grads: list[Gradient], order: float, swept: list[Sweep], spreading: list[Adapter]
+) -> dict[int, Any]:
+    """Return for each gradient that has elements, by its number, the sum of its terms, or its
+    extreme."""
     found: dict[int, Any] = {}
     for sweep in swept:
         found.update(zip(sweep.places, sweep.sums(int(order)), strict=True))
@@ -195,10 +258,26 @@ def _reduced(grads: list[Gradient], order: float, swept: list[Sweep]) -> np.ndar
     parts = in_parallel(_stretch, jobs, [stop - start for _, start, stop, *_ in jobs])
     for i, part in zip(places, parts, strict=True):
         found[i] = [*found.get(i, ()), *part]
-    values = [found[i] for i, grad in enumerate(grads) if grad.layout.size]
+    values = _each(found, order)
+    for adapter in spreading:
+        spread = {
+            i: grad.array
+            for i, grad in enumerate(grads)
+            if grad.adapter is adapter and 0 not in grad.array.shape
+        }
+        nothing = math.inf if order == -math.inf else 0.0
+        here = [float(values.get(i, nothing)) for i in spread]
+        everywhere = adapter.from_all_processes(list(spread.values()), here)
+        values |= _each(dict(zip(spread, everywhere, strict=True)), order)
+    return {i: values[i] for i in range(len(grads)) if i in values}
+
+
+def _each(found: Mapping[int, Any], order: float) -> dict[int, Any]:
+    """What comes of the parts of each gradient, where there are parts."""
     with np.errstate(all="ignore"):
-        reduced = [_value(np, np.array(x), order) if type(x) is list else x for x in values]
-    return np.array(reduced, np.float64)
+        return {
+            i: _value(np, np.array(x), order) if type(x) is list else x for i, x in found.items()
+        }
 
 
 def _stretch(x: Any, start: int, stop: int, order: float, pairs: bool) -> list[float]:

@@ -6,25 +6,23 @@ from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import Any, overload
 
-from optimkit import checkpoint
 from optimkit.backends.adapters import adapter_of
 from optimkit.backends.bucket import Options, buckets
 from optimkit.backends.kept_trace import pure
 from optimkit.backends.rows import Rows, row_buckets
-from optimkit.gradients import checked, collect, evaluate, forget_gradients, part
-from optimkit.groups import Claims, Group, OptionsOfGroups, as_groups, parted, shown
-from optimkit.hooks import MOMENTS, Hooked, Hooks, hooked
+from optimkit.checkpoint import Checkpointed
+from optimkit.gradients import check_closure, checked, collect, evaluate, forget_gradients, part
+from optimkit.groups import Claims, Group, as_groups, parted, shown
+from optimkit.hooks import hooked
 from optimkit.hooks import register_optimizer_step_post_hook as register_optimizer_step_post_hook
 from optimkit.hooks import register_optimizer_step_pre_hook as register_optimizer_step_pre_hook
-from optimkit.parameter import array_of
+from optimkit.naming import kind_of
+from optimkit.parameter import array_of, is_torchs
 from optimkit.reasons import explaining
-from optimkit.rule import Rule
-from optimkit.state import State
-from optimkit.stepper import Stepper
 from optimkit.typing import Gradients, Loss, Params
 
 
-class Optimizer(Rule, Hooked):
+class Optimizer(Checkpointed):
     r"""Base of every optimizer: subclass it with two functions, `init` and `update`.
 
     Parameters
@@ -60,6 +58,9 @@ class Optimizer(Rule, Hooked):
     ``counts_steps = False``; to be called with torch tensors in place of NumPy's views of them,
     ``native = True``.
 
+    Where all parameters are torch tensors, it is a ``torch.optim.Optimizer`` as well: its class is
+    then one made of both (see `optimkit.torch`), and it takes tensors alone.
+
     With ``master_dtype="float32"`` a parameter of half precision has a copy in full, ``"master"``
     of its state. The rule steps that, and makes state like it; the parameter gets it, rounded.
 
@@ -83,33 +84,20 @@ class Optimizer(Rule, Hooked):
     array([ 0.5, -1.5])
     """
 
+    _complete = True  # whether the constructor has added its groups
+
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         self.defaults = {"fused": None, "differentiable": False, **defaults}
-        self._state = State()
         self.param_groups: list[Group] = []
+        self._complete = False
         self._begin()
+        self.check_group(self.defaults, self.defaults)
         if vars(self).pop("_without_params", False):
-            self.check_group(self.defaults, self.defaults)
             return
         for group in as_groups(params):
             self.add_param_group(group)
-
-    @property
-    def state(self) -> State:
-        return self._state
-
-    @state.setter
-    def state(self, state: Mapping[Any, dict[str, Any]]) -> None:
-        # `optimizer.state = defaultdict(dict)` is how torch's users begin anew.
-        self._state = State(state)
-
-    def _begin(self) -> None:
-        """Set what is neither pickled nor copied."""
-        self.step_count = 0
-        self._hooks = {moment: Hooks() for moment in MOMENTS}
-        self._stepper = Stepper(self.counts_steps)
-        self._options = OptionsOfGroups()
-        self._claims: Claims | None = None
+        self._complete = True
+        self._be_torchs()
 
     # ------------------------------------------------------------------ groups
 
@@ -146,6 +134,16 @@ class Optimizer(Rule, Hooked):
         self.param_groups.append(
             {"params": params} | ({"param_names": names} if names else {}) | group
         )
+        if self._complete and not any(group["params"] for group in self.param_groups[:-1]):
+            self._be_torchs()
+
+    def _be_torchs(self) -> None:
+        """Be a torch.optim.Optimizer as well, if all parameters are tensors."""
+        params = self._params()
+        if params and all(map(is_torchs, params)):
+            from optimkit.torch_optimizer import TorchOptimizer
+
+            self.__class__ = TorchOptimizer.of(type(self))
 
     def _params(self) -> list[Any]:
         columns = [group["params"] for group in self.param_groups]
@@ -182,11 +180,7 @@ class Optimizer(Rule, Hooked):
         TypeError, ValueError, RuntimeError, KeyError
             For a gradient of the wrong kind, shape, device or name; nothing has changed.
         """
-        if closure is not None and not callable(closure):
-            raise TypeError(
-                f"step takes a closure, not a {type(closure).__name__}; "
-                "gradients are given as step(grads=...)"
-            )
+        check_closure(closure)
         return self._step(closure, grads)
 
     def _step(self, closure: Callable[[], Any] | None = None, grads: Any = None) -> Any:
@@ -264,82 +258,13 @@ class Optimizer(Rule, Hooked):
         """
         forget_gradients(self._params(), set_to_none)
 
-    # ------------------------------------------------------------------ checkpoints
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state and the options in torch's schema.
-
-        Returns
-        -------
-        dict
-            ``"state"``, from the number of a parameter to its state, and ``"param_groups"``, with
-            the numbers under ``"params"``. Arrays are references, not copies.
-        """
-        for hook in self._hooks["state_dict_pre"]:
-            hook(self)
-        self._stepper.recount()
-        result = checkpoint.save(self.param_groups, self.state, type(self))
-        for hook in self._hooks["state_dict_post"]:
-            changed = hook(self, result)
-            if changed is not None:
-                result = changed
-        return result
-
-    match_saved = staticmethod(checkpoint.by_name)
-
-    def load_state_dict(self, state_dict: Mapping[str, Any], *, by_position: bool = False) -> None:
-        """Continue from a state dict of optimkit or torch.
-
-        Arrays are copied to the kind, dtype and device of their parameter. Options that an older
-        checkpoint lacks get the default of the constructor.
-
-        Parameters
-        ----------
-        state_dict : dict
-            From `state_dict`, of an optimizer with groups of the same lengths. Within a group,
-            parameters that have names there and here are matched by name, others by position.
-        by_position : bool, default False
-            Match by position whatever the names are. Parameters keep their own.
-
-        Raises
-        ------
-        ValueError
-            If groups, names or shapes do not fit. Nothing has changed then.
-        KeyError
-            If ``"state"`` or ``"param_groups"`` is missing.
-        """
-        saved = dict(checkpoint.mapping("state dict", state_dict))
-        for hook in self._hooks["load_state_dict_pre"]:
-            changed = hook(self, saved)
-            if changed is not None:
-                saved = changed
-        match = checkpoint.by_position if by_position else self.match_saved
-        groups, legacy, check = self.param_groups, self.legacy(), self.check_changed
-        checkpoint.load(saved, groups, self.state, legacy, check, self._load_param, match)
-        self._stepper.forget()
-        for hook in self._hooks["load_state_dict_post"]:
-            hook(self)
-
-    def _load_param(
-        self, array: Any, saved: Mapping[str, Any], hyper: Any, label: str
-    ) -> dict[str, Any]:
-        """Return the state of one parameter from a checkpoint."""
-        return checkpoint.load_param(type(self), array, saved, hyper, label)
-
-    def __getstate__(self) -> dict[str, Any]:
-        self._stepper.recount()
-        # A step in the object itself is the class's, as a torch scheduler has wrapped it: its own.
-        own = {k: v for k, v in vars(self).items() if not k.startswith("_")}
-        first = {"defaults": self.defaults, "state": self.state, "param_groups": self.param_groups}
-        return first | {k: v for k, v in own.items() if k not in ("step", "step_count")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self._begin()
-        for name, value in state.items():
-            setattr(self, name, value)
-
     def __repr__(self) -> str:
-        return f"{type(self).__name__} ({shown(self.param_groups)})"
+        text, params = f"{type(self).__name__} ({shown(self.param_groups)})", self._params()
+        others = [param for param in params if not is_torchs(param)]
+        if others and any(is_torchs(array_of(param)) for param in params):
+            found = f"one of its parameters is a {kind_of(others[0])}"
+            return f"{text}\nNo torch.optim.Optimizer, which holds torch tensors alone: {found}"
+        return text
 
 
 __all__ = [

@@ -138,6 +138,20 @@ def is_tensor(value: Any) -> bool:
     return hasattr(value, "shape") and not isinstance(value, Number)
 
 
+def renewed(old: Any, new: Any) -> Any:
+    """What an option becomes that is set to a number: a tensor remains, and holds it from then on.
+
+    So does each tensor of a pair.
+    """
+    if isinstance(old, tuple | list) and any(hasattr(x, "fill_") for x in old):
+        alike = isinstance(new, tuple | list) and len(old) == len(new)
+        return tuple(map(renewed, old, new)) if alike else new
+    if hasattr(old, "fill_") and (isinstance(new, Real) or is_tensor(new)):
+        old.detach().fill_(float(new))  # detached, since gradients may flow to it
+        return old
+    return new
+
+
 def given(scope: Mapping[str, Any]) -> dict[str, Any]:
     """The options that a constructor was given: its local variables but for the parameters."""
     options = {k: v for k, v in scope.items() if k not in ("self", "params", "__class__")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
@@ -64,6 +65,11 @@ class Parameter(Generic[Data]):
 def array_of(param: Any) -> Any:
     """Return the array that a parameter is, or holds."""
     return param.data if isinstance(param, Parameter) else param
+
+
+def is_torchs(x: Any) -> bool:
+    """Whether this is one of torch's tensors; nothing is imported to look."""
+    return isinstance(x, getattr(sys.modules.get("torch"), "Tensor", ()))
 
 
 def gradients_of(params: Sequence[Any]) -> list[Any]:

@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from optimkit.backends import engines
 from optimkit.backends.adapters import Adapter, adapter_of
-from optimkit.backends.bucket import Options
+from optimkit.backends.bucket import Bucket, Member, Options
 from optimkit.backends.kept_trace import pure
 from optimkit.backends.memory import HALF, is_array
 from optimkit.backends.program import MASTER, RESERVED
@@ -153,6 +154,23 @@ class Rule:
                 adapter = adapter_of(array)
                 self.check_param(array, hyper)
                 adapter.check_parameter(array)
+        spread = [x for x in map(array_of, params) if adapter_of(x).spreads]
+        if spread:
+            self.check_spread(spread, hyper)
+
+    def check_spread(self, arrays: Sequence[Any], hyper: Any) -> None:
+        """Raise if the rule needs more of arrays than the parts that this process has."""
+        options = Options([hyper], [0])
+        parts = {len(x.shape): x for x in arrays if not adapter_of(x).is_whole([x])}
+        for array in parts.values():  # one of each number of axes
+            adapter = adapter_of(array)
+            state = self.initial_state(adapter, array, hyper)
+            member = Member(0, 0, adapter, array, array, state)
+            bucket = Bucket([member], [adapter.layout(array)])
+            bucket.settle(options)
+            lack = engines.lack_of_parts(bucket, self.rule_for(options), self.native)
+            if lack is not None:
+                raise RuntimeError(f"{type(self).__name__}: {lack}")
 
     def rule_for(self, options: Options) -> Callable[..., Any]:
         """The rule for groups with these options."""
@@ -177,7 +195,8 @@ class Rule:
             )
         state = {"step": 0} if cls.counts_steps else {}
         for name, value in fresh.items():
-            state[name] = adapter.wrap(value, array) if is_array(value) else value
+            with naming(f"{cls.__name__}: its state {name}"):
+                state[name] = adapter.wrap(value, array) if is_array(value) else value
         return state
 
     @classmethod

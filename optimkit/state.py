@@ -63,8 +63,8 @@ class State(MutableMapping[Any, dict[str, Any]]):
     def __repr__(self) -> str:
         return f"State({[state for _, state in self._entries.values()]!r})"
 
-    def __getstate__(self) -> list[tuple[Any, dict[str, Any]]]:
-        return list(self._entries.values())
+    def __reduce__(self) -> Any:
+        return type(self), (), list(self._entries.values())
 
     def __setstate__(self, entries: Iterable[tuple[Any, dict[str, Any]]]) -> None:
         self._entries: dict[Any, tuple[Any, dict[str, Any]]] = {}

@@ -91,6 +91,19 @@ def numba() -> None:
     require_engine("numba")
 
 
+@pytest.fixture(scope="session")
+def processes() -> Iterator[Any]:
+    """Two processes that form a group of torch.distributed."""
+    distributed = pytest.importorskip("torch.distributed", reason="torch is not installed")
+    if not distributed.is_available():
+        pytest.skip("this torch is built without torch.distributed")
+    from processes import Processes
+
+    pair = Processes()
+    yield pair
+    pair.stop()
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(20260117)

@@ -11,6 +11,7 @@ from optimkit.backends.adapters.base import Adapter, Addresses, Geometry, Layout
 __all__ = ["Adapter", "Addresses", "Geometry", "Layout", "adapter_of", "address_key"]
 
 LIBRARIES = ("numpy", "cupy", "torch")
+SPREAD = "torch.distributed.tensor.DTensor"
 
 
 @cache
@@ -18,6 +19,8 @@ def _adapter_of_type(kind: type) -> Adapter:
     """Find the library by the names of the type's bases: nothing is imported to look."""
     roots = {base.__module__.partition(".")[0] for base in kind.__mro__}
     library = next((name for name in LIBRARIES if name in roots), "standard")
+    if library == "torch" and any(f"{x.__module__}.{x.__name__}" == SPREAD for x in kind.__mro__):
+        library = "dtensor"
     adapter: Adapter = import_module(f"{__name__}.{library}").ADAPTER
     return adapter
 

@@ -80,6 +80,7 @@ class Adapter(ABC):
     """
 
     stays = False  # whether arrays keep their memory for as long as they are
+    spreads = False  # whether arrays may have their elements in several processes
 
     @abstractmethod
     def owns(self, x: Any) -> bool:
@@ -147,6 +148,22 @@ class Adapter(ABC):
         """Return a view that the library itself computes with."""
         return self.view(x)
 
+    def is_whole(self, arrays: Sequence[Any]) -> bool:
+        """Whether this process has all elements of these arrays, so that views show them."""
+        return True
+
+    def spread_as(self, grad: Any, like: Any) -> Any:
+        """Return a gradient spread over processes as its parameter is, if it is of this library."""
+        return grad
+
+    def settled(self, x: Any) -> Any:
+        """Return `x` with nothing left to be added up over processes."""
+        return x
+
+    def from_all_processes(self, arrays: Sequence[Any], found: list[float]) -> list[list[float]]:
+        """Return for each array, which is settled, what every process has found in its part."""
+        raise NotImplementedError
+
     @abstractmethod
     def wrap(self, view: Any, like: Any = None) -> Any:
         """Return an array of the user's kind on a view's memory, complex if that fits `like`."""
@@ -197,6 +214,10 @@ class Adapter(ABC):
             param.grad[...] = 0
         else:
             param.grad = self.namespace(param.grad).zeros_like(param.grad)
+
+    def divide_gradients(self, params: Sequence[Any], number: int) -> None:
+        """Divide the gradients that parameters keep, in place where they can be written to."""
+        raise NotImplementedError
 
     def scalar(self, number: float) -> Any:
         """Return what torch would keep in a checkpoint for a number of the state."""

@@ -150,3 +150,10 @@ def addresses_of(arrays: Sequence[np.ndarray[Any, Any]]) -> list[int]:
         found: list[int] = words(objects(list(arrays)), DATA).tolist()
         return found
     return list(map(address_of, arrays))
+
+
+def have_flags(arrays: Sequence[np.ndarray[Any, Any]], flags: int) -> bool:
+    """Whether each of these NumPy arrays, many or few, has all of these flags."""
+    if KNOWN and len(arrays) > FEW:
+        return bool((words(objects(list(arrays)), FLAGS) & flags == flags).all())
+    return all(x.flags.num & flags == flags for x in arrays)

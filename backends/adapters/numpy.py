@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from functools import cache, lru_cache
 from math import prod
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,20 @@ from optimkit.backends.adapters.base import (
     is_dense,
     overlaps_itself,
 )
-from optimkit.backends.adapters.headers import FEW, KNOWN, ArrayHeaders, address_of, addresses_of
+from optimkit.backends.adapters.headers import (
+    FEW,
+    KNOWN,
+    ArrayHeaders,
+    address_of,
+    addresses_of,
+    have_flags,
+)
 from optimkit.backends.sparse import Entries, RowSparse, coalesce, entries_of_rows
+
+PLAIN = {np.dtype(name): name for name in ("float32", "float64")}
+_ORDERLY = 0x0101  # flags of NumPy: aligned, and contiguous in C's order
+
+_dtype, _size = map(attrgetter, ("dtype", "size"))
 
 
 def is_floating(dtype: np.dtype[Any]) -> bool:
@@ -93,6 +106,16 @@ class NumPyAdapter(Adapter):
 
     def layout(self, x: Any) -> Layout:
         return _layout(x.dtype, x.shape, x.strides, x.flags.aligned)
+
+    def plain(self, arrays: Sequence[Any]) -> list[Layout] | None:
+        dtypes = set(map(_dtype, arrays)) if set(map(type, arrays)) == {np.ndarray} else set()
+        if len(dtypes) != 1 or not dtypes <= PLAIN.keys():
+            return None
+        if not have_flags(arrays, _ORDERLY):
+            return None
+        sizes, name = list(map(_size, arrays)), PLAIN[dtypes.pop()]
+        layouts = {size: Layout(name, "cpu", size, True) for size in set(sizes)}
+        return [layouts[size] for size in sizes]
 
     def addresses(self, arrays: Sequence[Any]) -> list[int]:
         return addresses_of(arrays)

@@ -183,6 +183,8 @@ class TorchAdapter(Adapter):
             if hasattr(value, "get"):  # CuPy
                 value = value.get()
             value = torch.from_numpy(np.array(value, order="K"))
+        elif hasattr(value, "full_tensor"):  # a DTensor
+            value = value.full_tensor()
         copy = torch.empty_like(like) if value.shape == like.shape else like.new_empty(value.shape)
         return copy.copy_(value.detach().to_dense())
 
@@ -236,6 +238,21 @@ class TorchAdapter(Adapter):
             param.grad = torch.zeros_like(param.grad)
         else:
             param.grad.zero_()
+
+    def divide_gradients(self, params: Sequence[Any], number: int) -> None:
+        grads = list({id(param.grad): param.grad for param in params}.values())
+        with torch.no_grad():
+            if set(map(type, grads)) == {Tensor} and all(map(Tensor.is_contiguous, grads)):
+                torch._foreach_div_(grads, number)
+                return
+            known = {}
+            for param in params:
+                grad = param.grad
+                if id(grad) not in known:
+                    strided = grad.layout is torch.strided
+                    apart = not strided or not overlaps_itself(grad.shape, grad.stride())
+                    known[id(grad)] = grad.div_(number) if apart else grad / number
+                param.grad = known[id(grad)]
 
     def scalar(self, number: float) -> Any:
         scalar = torch.tensor(number, dtype=torch.float32, device="cpu")

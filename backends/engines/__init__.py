@@ -9,6 +9,7 @@ from optimkit.backends.engines.choice import (
     choose,
     forced_engine,
     host_engines,
+    lack_of_parts,
     use_engine,
     works,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "choose",
     "forced_engine",
     "host_engines",
+    "lack_of_parts",
     "use_engine",
     "works",
 ]

@@ -185,9 +185,31 @@ def choose(bucket: Bucket, update: Callable[..., Any], native: bool = False) -> 
             f"this step cannot be captured in a CUDA graph, as it runs on the {eager.NAME} engine: "
             + "; ".join(objections)
         )
+    if (lack := lack_of_parts(bucket, update, native)) is not None:
+        raise RuntimeError(lack)
     if fused is True:
         raise RuntimeError(f"fused=True, but no fused engine can run this: {'; '.join(objections)}")
     return eager.job(bucket, update, native)
+
+
+def lack_of_parts(bucket: Bucket, update: Callable[..., Any], native: bool) -> str | None:
+    """Why a rule cannot do with the parts of parameters that this process has; None if it can.
+
+    Native rules are given arrays that compute over all processes.
+    """
+    if "whole" not in bucket.cache:
+        bucket.cache["whole"] = bucket.adapter.is_whole(bucket.arrays)
+    if native or bucket.cache["whole"]:
+        return None
+    try:
+        _traces(bucket, update)
+    except NotTraceable as reason:
+        return (
+            f"the rule is not elementwise ({reason}), so it needs all of a parameter, of which "
+            "each process has a part (a sharded DTensor): optimize it by an elementwise rule, "
+            "such as AdamW, or replicate it"
+        )
+    return None
 
 
 def _able(bucket: Bucket, forced: str | None) -> tuple[Engine | None, list[str]]:

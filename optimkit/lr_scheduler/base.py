@@ -1,14 +1,14 @@
 """What every scheduler shares: stepping, state, and the order of the two steps."""
 
+import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from inspect import signature
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
-from optimkit.options import Limit, check_limits, last_step
+from optimkit.options import Limit, check_limits, last_step, renewed
 from optimkit.typing import OptimizerLike
 
 Group = dict[str, Any]
@@ -20,12 +20,15 @@ def check_optimizer(optimizer: object) -> None:
         raise TypeError(f"{type(optimizer).__name__} is not an optimizer: it has no param_groups")
 
 
+def rate_of(group: Group) -> float:
+    """Return the rate of a group, whatever holds it."""
+    lr = group["lr"]
+    return float(lr.item() if hasattr(lr, "item") else lr)
+
+
 def write_lr(group: Group, lr: float) -> None:
     """Set the rate of a group, a float; a tensor that holds it (CUDA graphs) is filled in place."""
-    if hasattr(group["lr"], "fill_"):
-        group["lr"].fill_(float(lr))
-    else:
-        group["lr"] = float(lr)
+    group["lr"] = renewed(group["lr"], float(lr))
 
 
 def per_group(name: str, optimizer: OptimizerLike, value: Any) -> list[float]:
@@ -36,51 +39,6 @@ def per_group(name: str, optimizer: OptimizerLike, value: Any) -> list[float]:
     if len(value) != n_groups:
         raise ValueError(f"{name} has {len(value)} values for {n_groups} parameter groups")
     return list(map(float, value))
-
-
-def members(scheduler: Any) -> list[Any]:
-    """Return all schedulers that are in one."""
-    inner = getattr(scheduler, "_schedulers", ())
-    return [member for each in inner for member in (each, *members(each))]
-
-
-def snapshot(scheduler: Any, family: list[Any]) -> Any:
-    """Return what a scheduler, all in it (its `family`) and the groups hold, for `put_back`."""
-    attributes = [(vars(member), vars(member).copy()) for member in (scheduler, *family)]
-    groups = [
-        (group, group.copy(), _content(group["lr"])) for group in scheduler.optimizer.param_groups
-    ]
-    return attributes, groups
-
-
-def put_back(taken: Any) -> None:
-    """Give everything back what it held at a `snapshot`."""
-    attributes, groups = taken
-    for now, before in attributes:
-        now.clear()
-        now.update(before)
-    for group, entries, rate in groups:
-        group.update(entries)
-        if rate is not None:
-            group["lr"].fill_(rate)
-
-
-@contextmanager
-def restored_on_error(scheduler: Any) -> Iterator[None]:
-    """Give a scheduler, all in it, and the groups back what they held if the block raises."""
-    taken = snapshot(scheduler, members(scheduler))
-    try:
-        yield
-    except BaseException:
-        put_back(taken)
-        raise
-
-
-def _content(value: Any) -> float | None:
-    """Return the number that a tensor holds, which a step fills in place."""
-    if type(value) is float or not hasattr(value, "fill_"):
-        return None
-    return float(value) if value.ndim == 0 else None
 
 
 @cache
@@ -160,17 +118,17 @@ class LRScheduler:
     limits: ClassVar[Mapping[str, Limit]] = {}
     follows_groups: ClassVar[bool] = True  # whether groups may be added once there is a scheduler
     _not_saved: ClassVar[frozenset[str]] = frozenset({"optimizer", "_steps_at_start"})
+    torch_name: ClassVar[str] = "LRScheduler"  # what it is for torch
     _is_initial: bool = False
     _get_lr_called_within_step: bool = False
 
     def __init__(self, optimizer: OptimizerLike, last_epoch: int = -1) -> None:
-        check_optimizer(optimizer)
+        self._drive(optimizer)
         check_limits(type(self).__name__, {"last_epoch": last_step}, {"last_epoch": last_epoch})
         check_limits(type(self).__name__, self.limits, vars(self))
-        self.optimizer = optimizer
         for i, group in enumerate(optimizer.param_groups):
             if last_epoch == -1:
-                group.setdefault("initial_lr", float(group["lr"]))
+                group.setdefault("initial_lr", rate_of(group))
             elif "initial_lr" not in group:
                 raise KeyError(
                     f"param_groups[{i}] has no 'initial_lr', which last_epoch={last_epoch} needs: "
@@ -180,6 +138,15 @@ class LRScheduler:
         self.last_epoch = last_epoch
         self._steps_at_start = steps_taken(optimizer, watch=True)
         self._initial_step()
+
+    def _drive(self, optimizer: OptimizerLike) -> None:
+        """Set the optimizer, and be torch's scheduler as well if it is torch's."""
+        check_optimizer(optimizer)
+        self.optimizer = optimizer
+        if isinstance(optimizer, getattr(sys.modules.get("torch.optim"), "Optimizer", ())):
+            from .torch_scheduler import TorchScheduler
+
+            self.__class__ = TorchScheduler.of(type(self))
 
     def get_last_lr(self) -> list[float]:
         """Return the learning rates that the last step set, one for each group."""
@@ -260,7 +227,7 @@ class LRScheduler:
 
     def _scaled(self, ratio: float) -> list[float]:
         """Return the current learning rates times a number."""
-        return [float(group["lr"]) * ratio for group in self.optimizer.param_groups]
+        return [rate_of(group) * ratio for group in self.optimizer.param_groups]
 
     def _update_lr(self, epoch: int | None = None) -> None:
         before = self.last_epoch
@@ -288,7 +255,7 @@ class LRScheduler:
                 group["lr"] = rates[i]
             else:  # a tensor rounds
                 write_lr(group, rates[i])
-                rates[i] = float(group["lr"])
+                rates[i] = rate_of(group)
 
     def _initial_step(self) -> None:
         self._step_count = 0
@@ -325,8 +292,8 @@ class LRScheduler:
             )
 
     def _check_order(self) -> None:
-        steps = steps_taken(self.optimizer)
-        if steps is not None and steps == self._steps_at_start:
+        steps, before = steps_taken(self.optimizer), vars(self).pop("_steps_at_start", None)
+        if steps is not None and steps == before:
             warnings.warn(
                 "Detected call of `lr_scheduler.step()` before `optimizer.step()`: the first "
                 "learning rate of the schedule is skipped; call optimizer.step() first",

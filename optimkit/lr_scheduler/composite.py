@@ -1,14 +1,60 @@
 """Schedulers made of schedulers: one after the other, or all at once."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from optimkit.options import check_limits, last_step, rising_numbers
 from optimkit.typing import OptimizerLike
 
-from .base import LRScheduler, members, put_back, restored_on_error, snapshot, write_lr
+from .base import LRScheduler, rate_of, write_lr
 from .plateau import ReduceLROnPlateau
+
+
+def members(scheduler: Any) -> list[Any]:
+    """Return all schedulers that are in one."""
+    inner = getattr(scheduler, "_schedulers", ())
+    return [member for each in inner for member in (each, *members(each))]
+
+
+def snapshot(scheduler: Any, family: list[Any]) -> Any:
+    """Return what a scheduler, all in it (its `family`) and the groups hold, for `put_back`."""
+    attributes = [(vars(member), vars(member).copy()) for member in (scheduler, *family)]
+    groups = [
+        (group, group.copy(), _content(group["lr"])) for group in scheduler.optimizer.param_groups
+    ]
+    return attributes, groups
+
+
+def put_back(taken: Any) -> None:
+    """Give everything back what it held at a `snapshot`."""
+    attributes, groups = taken
+    for now, before in attributes:
+        now.clear()
+        now.update(before)
+    for group, entries, rate in groups:
+        group.update(entries)
+        if rate is not None:
+            write_lr(group, rate)
+
+
+@contextmanager
+def restored_on_error(scheduler: Any) -> Iterator[None]:
+    """Give a scheduler, all in it, and the groups back what they held if the block raises."""
+    taken = snapshot(scheduler, members(scheduler))
+    try:
+        yield
+    except BaseException:
+        put_back(taken)
+        raise
+
+
+def _content(value: Any) -> float | None:
+    """Return the number that a tensor holds, which a step fills in place."""
+    if type(value) is float or not hasattr(value, "fill_"):
+        return None
+    return float(value) if value.ndim == 0 else None
 
 
 class _Composite(LRScheduler):
@@ -39,7 +85,7 @@ class _Composite(LRScheduler):
                 )
         assert optimizer is not None
         self._schedulers = schedulers
-        self.optimizer = optimizer
+        self._drive(optimizer)
         return optimizer
 
     def _check_groups(self) -> None:
@@ -53,7 +99,7 @@ class _Composite(LRScheduler):
 
     def _reset_lr(self) -> None:
         for group in self.optimizer.param_groups:
-            write_lr(group, group.setdefault("initial_lr", float(group["lr"])))
+            write_lr(group, group.setdefault("initial_lr", rate_of(group)))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state, with that of each scheduler under ``_schedulers``."""
@@ -215,7 +261,7 @@ class ChainedScheduler(_Composite):
     ) -> None:
         groups = self._adopt(schedulers, optimizer).param_groups
         self._family = members(self)
-        self._last_lr = [float(group["lr"]) for group in groups]
+        self._last_lr = [rate_of(group) for group in groups]
 
     def step(self) -> None:  # type: ignore[override]
         """Take a step of each scheduler, in order; if one raises, none has taken it."""
@@ -227,12 +273,12 @@ class ChainedScheduler(_Composite):
         except BaseException:
             put_back(taken)
             raise
-        self._last_lr = [float(group["lr"]) for group in self.optimizer.param_groups]
+        self._last_lr = [rate_of(group) for group in self.optimizer.param_groups]
 
     def _begin(self) -> None:
         for scheduler in self._schedulers:
             scheduler._begin()
-        self._last_lr = [float(group["lr"]) for group in self.optimizer.param_groups]
+        self._last_lr = [rate_of(group) for group in self.optimizer.param_groups]
 
     def _begin_phase(self) -> None:
         self._reset_lr()

@@ -123,6 +123,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         self.T_i = T_0
         self.T_cur: float = last_epoch
         super().__init__(optimizer, last_epoch)
+        del self._steps_at_start  # its steps are of its own, and may come between the optimizer's
 
     def _next_lrs(self) -> list[float]:
         return [schedules.cosine(self.T_cur, lr, self.T_i, self.eta_min) for lr in self.base_lrs]

@@ -8,7 +8,7 @@ from optimkit.options import check_limits, non_negative, positive
 from optimkit.typing import OptimizerLike
 
 from . import schedules
-from .base import LRScheduler, check_optimizer, per_group, write_lr
+from .base import LRScheduler, per_group, write_lr
 from .functions import attributes_of, check_attributes
 
 CYCLE_LIMITS = {"step_size_up": positive, "step_size_down": non_negative, "gamma": non_negative}
@@ -36,11 +36,10 @@ class _MomentumCycle(LRScheduler):
                 group["base_momentum"], group["max_momentum"] = low, high
 
     def _write_momentum(self, group: dict[str, Any], momentum: float) -> None:
-        momentum = float(momentum)
         if self.use_beta1:
-            group["betas"] = (momentum, *group["betas"][1:])
+            group["betas"] = (float(momentum), *group["betas"][1:])
         else:
-            group["momentum"] = momentum
+            group["momentum"] = float(momentum)
 
 
 class CyclicLR(_MomentumCycle):
@@ -106,8 +105,7 @@ class CyclicLR(_MomentumCycle):
         max_momentum: float | list[float] = 0.9,
         last_epoch: int = -1,
     ) -> None:
-        check_optimizer(optimizer)
-        self.optimizer = optimizer
+        self._drive(optimizer)
         base_lrs = per_group("base_lr", optimizer, base_lr)
         self.max_lrs = per_group("max_lr", optimizer, max_lr)
         if scale_fn is None and mode not in ("triangular", "triangular2", "exp_range"):
@@ -122,9 +120,8 @@ class CyclicLR(_MomentumCycle):
         self.step_ratio = up / self.total_size
         self.mode = mode
         self.gamma = gamma
-        self.scale_mode: str = scale_mode
-        if scale_fn is None:
-            self.scale_mode = "iterations" if mode == "exp_range" else "cycle"
+        usual = "iterations" if mode == "exp_range" else "cycle"
+        self.scale_mode: str = usual if scale_fn is None else scale_mode
         self._scale_fn_custom = scale_fn
         self.cycle_momentum = cycle_momentum
         if cycle_momentum:
@@ -139,9 +136,15 @@ class CyclicLR(_MomentumCycle):
 
     def scale_fn(self, x: float) -> float:
         """Return the height of a cycle, from its number or from the step (``scale_mode``)."""
+        return self._scale_fn_ref(x)
+
+    @property
+    def _scale_fn_ref(
+        self,
+    ) -> Callable[[float], float]:  # the name by which torch's programs know it
         if self._scale_fn_custom is not None:
-            return self._scale_fn_custom(x)
-        return schedules.cycle_scale(x, self.mode, self.gamma)
+            return self._scale_fn_custom
+        return lambda x: schedules.cycle_scale(x, self.mode, self.gamma)
 
     def lr_at(self, step: int) -> list[float]:
         """Return the learning rates of ``step``, one for each group, changing nothing."""
@@ -260,8 +263,7 @@ class OneCycleLR(_MomentumCycle):
         three_phase: bool = False,
         last_epoch: int = -1,
     ) -> None:
-        check_optimizer(optimizer)
-        self.optimizer = optimizer
+        self._drive(optimizer)
         self.total_steps = self._length(total_steps, epochs, steps_per_epoch)
         if not isinstance(pct_start, float) or not 0 <= pct_start <= 1:
             raise ValueError(f"pct_start must be a float in [0, 1], not {pct_start!r}")

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from optimkit.typing import OptimizerLike
 
 from . import schedules
-from .base import LRScheduler, check_optimizer
+from .base import LRScheduler, check_optimizer, rate_of
 
 Factor = Callable[[int], float]
 
@@ -148,4 +148,4 @@ class MultiplicativeLR(_FunctionLR):
         if self._is_initial:
             return self._scaled(1.0)
         pairs = zip(self.optimizer.param_groups, self.lr_lambdas, strict=True)
-        return [float(group["lr"]) * f(self.last_epoch) for group, f in pairs]
+        return [rate_of(group) * f(self.last_epoch) for group, f in pairs]

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 from optimkit.options import check_limits, fraction, non_negative, number
 from optimkit.typing import OptimizerLike
 
-from .base import LRScheduler, check_optimizer, write_lr
+from .base import LRScheduler, rate_of, write_lr
 
 
 def _number(metric: Any) -> float:
@@ -61,6 +61,7 @@ class ReduceLROnPlateau(LRScheduler):
         "cooldown": non_negative,
         "eps": non_negative,
     }
+    torch_name = "ReduceLROnPlateau"
     _not_saved: ClassVar[frozenset[str]] = LRScheduler._not_saved | {"verbose"}
 
     def __init__(
@@ -77,7 +78,7 @@ class ReduceLROnPlateau(LRScheduler):
         *,
         verbose: bool = False,
     ) -> None:
-        check_optimizer(optimizer)
+        self._drive(optimizer)
         if mode not in ("min", "max"):
             raise ValueError(f"mode must be 'min' or 'max', not {mode!r}")
         if threshold_mode not in ("rel", "abs"):
@@ -91,7 +92,6 @@ class ReduceLROnPlateau(LRScheduler):
         else:
             self.default_min_lr = min_lr
             self.min_lrs = [min_lr] * len(groups)
-        self.optimizer = optimizer
         self.factor = factor
         self.patience = patience
         self.cooldown = cooldown
@@ -103,7 +103,7 @@ class ReduceLROnPlateau(LRScheduler):
         self.verbose = verbose
         self.last_epoch = 0
         check_limits(type(self).__name__, self.limits, vars(self))
-        self._last_lr = [float(group["lr"]) for group in groups]
+        self._last_lr = [rate_of(group) for group in groups]
         self._reset()
 
     def _reset(self) -> None:
@@ -140,7 +140,7 @@ class ReduceLROnPlateau(LRScheduler):
         self.last_epoch, self.num_bad_epochs, self.cooldown_counter = step, bad_epochs, cooldown
         if better:
             self.best = current
-        self._last_lr = [float(group["lr"]) for group in self.optimizer.param_groups]
+        self._last_lr = [rate_of(group) for group in self.optimizer.param_groups]
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over a state from `state_dict`, this library's or torch's."""
@@ -165,7 +165,7 @@ class ReduceLROnPlateau(LRScheduler):
                 )
             self.min_lrs = [self.default_min_lr] * len(groups)
         for i, (group, min_lr) in enumerate(zip(groups, self.min_lrs, strict=True)):
-            before = float(group["lr"])
+            before = rate_of(group)
             after = float(max(before * self.factor, min_lr))
             if before - after > self.eps:
                 write_lr(group, after)

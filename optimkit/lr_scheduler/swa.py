@@ -3,7 +3,7 @@
 import math
 from typing import Any, ClassVar, Literal
 
-from optimkit.lr_scheduler.base import LRScheduler, check_optimizer, per_group
+from optimkit.lr_scheduler.base import LRScheduler, check_optimizer, per_group, rate_of
 from optimkit.options import check_limits, non_negative
 from optimkit.typing import OptimizerLike
 
@@ -114,7 +114,7 @@ class SWALR(LRScheduler):
         alpha = self.anneal_func(max(0, min(1, step / length)))
         lrs = []
         for group in self.optimizer.param_groups:
-            lr, swa_lr = float(group["lr"]), float(group["swa_lr"])
+            lr, swa_lr = rate_of(group), float(group["swa_lr"])
             start = swa_lr if before == 1 else (lr - before * swa_lr) / (1 - before)
             lrs.append(swa_lr * alpha + start * (1 - alpha))
         return lrs

@@ -75,6 +75,14 @@ def test_the_readmes_examples_run() -> None:
         exec(compile(block, "README.md", "exec"), {"__name__": "__main__"})
 
 
+def test_the_examples_of_accumulation_run() -> None:
+    page = (ROOT / "docs" / "accumulation.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", page, re.S)
+    assert len(blocks) == 4
+    for block in blocks:
+        exec(compile(block, "accumulation.md", "exec"), {"__name__": "__main__"})
+
+
 def test_dir_shows_the_public_names_and_no_other() -> None:
     assert {name for name in dir(ok) if not name.startswith("__")} == set(ok.__all__)
 

@@ -19,7 +19,9 @@ from conftest import ROOT
 EXTRAS = {
     "optimkit.swa_utils.averaged_module": "torch",
     "optimkit.backends.adapters.cupy": "cupy",
+    "optimkit.backends.adapters.dtensor": "torch",
     "optimkit.backends.adapters.torch": "torch",
+    "optimkit.wrappers.torch_wrapper": "torch",
 }
 
 IMPORT_ALL = """

@@ -93,6 +93,7 @@ def test_every_module_is_in_a_package_that_installs() -> None:
         "validation",
         "docs",
         "test",
+        "ecosystem",
         "all",
     }
     names = {re.split(r"[<>=]", d)[0] for d in project["project"]["dependencies"]}
@@ -120,6 +121,8 @@ FLOOR = [
     "rule",
     "state",
     "stepper",
+    "torch_class",
+    "torch_optimizer",
     "typing",
 ]
 SHELL = {"optimkit.optimizer", *(f"optimkit.{name}" for name in FLOOR)}
@@ -132,12 +135,20 @@ ALLOWED: list[tuple[str, tuple[str, ...]]] = [
     ),
     (
         "optimkit.lr_scheduler",
-        ("optimkit.lr_scheduler", "optimkit.optimizer", "optimkit.options", "optimkit.typing"),
+        (
+            "optimkit.lr_scheduler",
+            "optimkit.optimizer",
+            "optimkit.options",
+            "optimkit.torch_class",
+            "optimkit.typing",
+        ),
     ),
     (
         "optimkit.swa_utils",
         ("optimkit.swa_utils", "optimkit.backends", "optimkit.lr_scheduler", *sorted(SHELL)),
     ),
+    ("optimkit.wrappers", ("optimkit.wrappers", "optimkit.backends", *sorted(SHELL))),
+    ("optimkit.torch", tuple(sorted(SHELL))),
     ("optimkit.clip", ("optimkit.backends", *sorted(SHELL))),
     ("optimkit.saving", ("optimkit.backends", *sorted(SHELL))),
     ("optimkit.backends.adapters", (*ADAPTERS, "optimkit.backends.kernel_cache")),

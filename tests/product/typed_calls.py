@@ -86,6 +86,20 @@ def schedules(optimizer: ok.Optimizer) -> None:
     ok.swa_utils.AveragedModel(optimizer).update_parameters(optimizer)
 
 
+def wrappers(optimizer: ok.Optimizer) -> None:
+    both = ok.accumulate(ok.skip_nonfinite(optimizer, max_consecutive=None), 4, reduction="sum")
+    both.step(grads=[x, None])
+    assert_type(both.step(loss), float)
+    assert_type(both.step(loss_and_gradients), float)
+    ok.lr_scheduler.StepLR(both, step_size=3).step()
+    ok.clip_grad_norm_(both, 1.0)
+    both.step(grads=3)  # type: ignore[call-overload]
+    ok.accumulate([x], 4)  # type: ignore[arg-type]
+    ok.accumulate(optimizer, 4, reduction="max")  # type: ignore[arg-type]
+    ok.accumulate(optimizer, "4")  # type: ignore[arg-type]
+    ok.skip_nonfinite(optimizer, max_consecutive="9")  # type: ignore[arg-type]
+
+
 # ---------------------------------------------------------------- a rule of one's own
 
 

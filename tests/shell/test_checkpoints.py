@@ -226,7 +226,7 @@ def test_copies_and_pickles_go_on_alike(how: Callable[[Any], Any], library: Libr
     if library.name == "array-api-strict" and how is not copy.deepcopy:
         pytest.skip("array-api-strict's arrays cannot be pickled")
     twin = how(opt)
-    assert type(twin) is ok.AdamW
+    assert type(twin) is type(opt)
     assert twin.defaults == opt.defaults
     first, second = (g["params"][0] for g in twin.param_groups)
     assert first is not a

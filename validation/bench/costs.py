@@ -9,10 +9,21 @@ import sys
 import tempfile
 import tracemalloc
 from importlib.util import find_spec
+from typing import Any
 
 import optimkit as ok
 from optimkit.backends.engines import host_engines
-from optimkit.validation.bench.measure import Bound, arrays, measure, tensors
+from optimkit.norms import nonfinite
+from optimkit.validation.bench.measure import (
+    WORKLOADS,
+    Bound,
+    Step,
+    Timings,
+    arrays,
+    measure,
+    tensors,
+    turns,
+)
 from optimkit.validation.bench.steps import ours
 
 
@@ -47,6 +58,28 @@ def overhead() -> list[Bound]:
         each = (seconds["1100"] - seconds["100"]) / 1000
         bounds.append(Bound(f"overhead a tensor and step ({kind})", each * 1e6, 2, "µs"))
     return bounds
+
+
+def being_torchs() -> list[Bound]:
+    """A step of an optimizer that is torch's as well, over one of the plain class.
+
+    Of 300 tensors of 64; no hook is registered and no profiler is on.
+    """
+    if not find_spec("torch"):
+        return []
+    optimizer: ok.Optimizer = ok.AdamW(tensors([64] * 300))
+    kinds = {"torch's": type(optimizer), "plain": ok.AdamW}
+
+    def step_as(kind: type[ok.Optimizer]) -> Step:
+        def step() -> None:
+            optimizer.__class__ = kind
+            optimizer.step()
+
+        return step
+
+    times = turns({name: step_as(kind) for name, kind in kinds.items()}, 201, rest=0)
+    ratios = [own / plain for own, plain in zip(times["torch's"], times["plain"], strict=True)]
+    return [Bound("a step as a torch.optim.Optimizer / else", statistics.median(ratios), 1.05)]
 
 
 FIRST_STEP = """
@@ -98,6 +131,48 @@ def import_time() -> Bound:
     return Bound("import optimkit / import numpy", ratio, 1.6)
 
 
+def wrappers() -> list[Bound]:
+    """What accumulation and the look at gradients add to a call of 300 x 64."""
+    sizes = WORKLOADS["300 x 64"]
+    grads = arrays(sizes, 1e-2)
+
+    def step(optimizer: Any) -> Step:
+        return lambda: optimizer.step(grads=grads)
+
+    steps: dict[str, Step] = {
+        "AdamW": step(ok.AdamW(arrays(sizes, 1))),
+        "added up": step(ok.accumulate(ok.AdamW(arrays(sizes, 1)), sys.maxsize)),
+        "looked at": step(ok.skip_nonfinite(ok.AdamW(arrays(sizes, 1)))),
+    }
+    what = {
+        "added up": "a micro-batch of accumulate / a step of AdamW, 300 x 64",
+        "looked at": "a step of skip_nonfinite(AdamW) / of AdamW, 300 x 64",
+    }
+    bounds = {"added up": 2.0, "looked at": 3.0}
+    timings = Timings("wrappers", "AdamW", times={"300 x 64": turns(steps, 31, rest=0)})
+    found = [
+        Bound(what[name], timings.ratio("300 x 64", name), bounds[name])
+        for name in ("added up", "looked at")
+    ]
+    return found + ([finite_check()] if find_spec("torch") else [])
+
+
+def finite_check() -> Bound:
+    """The look at the gradients of 300 tensors of 64, against torch's norm of all of them."""
+    import torch
+
+    grads = [param.grad for param in tensors(WORKLOADS["300 x 64"])]
+
+    def norm() -> bool:
+        norms = torch._foreach_norm(grads)
+        return bool(torch.isfinite(torch.linalg.vector_norm(torch.stack(norms))))
+
+    steps: dict[str, Step] = {"torch": norm, "optimkit": lambda: nonfinite(grads, grads)}
+    timings = Timings("finite", "torch", times={"300 x 64": turns(steps, 31, rest=0)})
+    ratio = timings.ratio("300 x 64", "optimkit")
+    return Bound("a look for gradients that are not finite / torch's norm, 300 x 64", ratio, 1.0)
+
+
 def peak_memory() -> list[Bound]:
     """Largest memory a step of AdamW on one array of 10M takes, over the array's own."""
     bounds = []
@@ -118,4 +193,5 @@ def peak_memory() -> list[Bound]:
 
 def costs() -> list[Bound]:
     """What a step costs beside its arithmetic, and what a program pays to begin."""
-    return [trace_time(), *overhead(), *first_step(), import_time(), *peak_memory()]
+    begun = [*first_step(), import_time()]
+    return [trace_time(), *overhead(), *being_torchs(), *wrappers(), *begun, *peak_memory()]
