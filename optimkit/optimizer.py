@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import Any, overload
 
-from optimkit import checkpoint
+from optimkit import checkpoint, differentiable
 from optimkit.backends.adapters import adapter_of
 from optimkit.backends.bucket import Options, buckets
 from optimkit.backends.kept_trace import pure
@@ -201,12 +201,14 @@ class Optimizer(Rule, Hooked):
         """Check everything, make ready what changes parameters and state, and do it."""
         stepper, state = self._stepper, self.state
         options = self._options.renew(self.param_groups, self.check_changed)
+        if any(hyper.differentiable for hyper in options.values):
+            differentiable.advance(self, params, grads, options)
+            return
         rows: list[Rows] = []
         try:
             stepper.recount()
             if not stepper.again(params, grads, state.version, options):
-                rule = type(self)
-                whole, rows = part(rule, self.param_groups, params, grads, state, options)
+                whole, rows = part(type(self), self.param_groups, params, grads, state, options)
                 if whole is grads or not stepper.again(params, whole, state.version, options):
                     self._lay_out(params, whole, options)
             touched = row_buckets(rows) if rows else ()
@@ -223,8 +225,7 @@ class Optimizer(Rule, Hooked):
     def _lay_out(self, params: list[Any], grads: list[Any], options: Options) -> None:
         """Sort the parameters that have gradients into buckets."""
         groups, state = self.param_groups, self.state
-        arrays = list(map(array_of, params))
-        extents = [adapter_of(x).extent(x) for x in arrays]
+        extents = [adapter_of(x).extent(x) for x in map(array_of, params)]
         if self._claims is None or self._claims.extents != extents:
             self._claims = Claims(params)
         members, strangers = checked(type(self), groups, params, grads, state, options)
@@ -280,8 +281,7 @@ class Optimizer(Rule, Hooked):
         self._stepper.recount()
         result = checkpoint.save(self.param_groups, self.state, type(self))
         for hook in self._hooks["state_dict_post"]:
-            changed = hook(self, result)
-            if changed is not None:
+            if (changed := hook(self, result)) is not None:
                 result = changed
         return result
 
@@ -310,8 +310,7 @@ class Optimizer(Rule, Hooked):
         """
         saved = dict(checkpoint.mapping("state dict", state_dict))
         for hook in self._hooks["load_state_dict_pre"]:
-            changed = hook(self, saved)
-            if changed is not None:
+            if (changed := hook(self, saved)) is not None:
                 saved = changed
         match = checkpoint.by_position if by_position else self.match_saved
         groups, legacy, check = self.param_groups, self.legacy(), self.check_changed

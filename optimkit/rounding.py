@@ -25,8 +25,13 @@ def lerp(start: Any, end: Any, weight: float, xp: Any = None) -> Any:
     return way
 
 
-def float32(number: float) -> float:
-    """Round a Python number to float32, the precision of torch's scalar state."""
+def float32(number: Any) -> Any:
+    """Round a Python number to float32, the precision of torch's scalar state.
+
+    A number that carries derivatives stays as it is: rounding has none.
+    """
+    if not isinstance(number, float | int):
+        return number
     if abs(number) > 3.5e38:  # struct refuses what rounds to infinity
         return float(number) * float("inf")
     return float(struct.unpack("f", struct.pack("f", number))[0])

@@ -91,7 +91,10 @@ class TorchAdapter(Adapter):
         if x.is_neg() or x.is_conj():
             raise ValueError("it is a lazily negated or conjugated view; resolve it first")
         if not _has_memory(x):
-            raise TypeError("it has no memory of its own (a meta, fake or wrapper tensor)")
+            raise TypeError(
+                "it has no memory of its own (a meta, fake or wrapper tensor, or one inside a "
+                "transform of torch.func)"
+            )
         if overlaps_itself(x.shape, x.stride()):
             raise ValueError("its elements overlap (an expanded tensor?); clone it")
 
@@ -267,7 +270,10 @@ def _has_memory(x: Tensor) -> bool:
     """Whether the elements of `x` are where it says; not so for meta, fake and wrapper tensors."""
     if x.is_meta or type(x).__torch_dispatch__ is not Tensor.__torch_dispatch__:
         return False
-    return x.numel() == 0 or x.data_ptr() != 0
+    try:
+        return x.numel() == 0 or x.data_ptr() != 0
+    except RuntimeError:  # inside a transform of torch.func
+        return False
 
 
 def _geometry(arrays: Sequence[Any]) -> Any:

@@ -20,6 +20,9 @@ EXTRAS = {
     "optimkit.swa_utils.averaged_module": "torch",
     "optimkit.backends.adapters.cupy": "cupy",
     "optimkit.backends.adapters.torch": "torch",
+    "optimkit.backends.autograd.adapter": "torch",
+    "optimkit.backends.autograd.namespace": "torch",
+    "optimkit.backends.autograd.scalar": "torch",
 }
 
 IMPORT_ALL = """

@@ -105,6 +105,7 @@ def test_every_module_is_in_a_package_that_installs() -> None:
 FLOOR = [
     "checkpoint",
     "closure_optimizer",
+    "differentiable",
     "file_format",
     "gradients",
     "groups",
