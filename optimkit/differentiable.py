@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from optimkit.backends.adapters import adapter_of
 from optimkit.backends.autograd import recording_adapter_of, with_derivatives
 from optimkit.backends.bucket import Member, Options, Unit
 from optimkit.backends.engines.eager import called
@@ -88,9 +87,7 @@ def _members(
             adapter.check_parameter(array)
             adapter.check_target(array)
             rule.check_param(array, hypers[owner])
-            if adapter.entries(grad) is not None:
-                raise RuntimeError("its gradient is sparse; only dense ones are differentiable")
-            grad = check_gradient(adapter_of(array), array, grad)
+            grad = check_gradient(adapter, array, grad)
             if known:
                 adapter.check_count(known.get("step"))
                 rule.check_state(adapter, array, known, hypers[owner])

@@ -82,19 +82,23 @@ class TorchAdapter(Adapter):
         return isinstance(x, Tensor)
 
     def check_parameter(self, x: Any) -> None:
-        if x.layout is not torch.strided:
-            raise TypeError(f"its layout is {x.layout}; only its gradient may be sparse")
-        if not (x.is_floating_point() or x.is_complex()):
-            raise TypeError(f"its dtype is {x.dtype}; a real or complex floating dtype is needed")
+        self.check_elements(x)
         if not (x.is_leaf or x.retains_grad):
             raise ValueError("can't optimize a non-leaf Tensor; pass the leaf it is made from")
-        if x.is_neg() or x.is_conj():
-            raise ValueError("it is a lazily negated or conjugated view; resolve it first")
         if not _has_memory(x):
             raise TypeError(
                 "it has no memory of its own (a meta, fake or wrapper tensor, or one inside a "
                 "transform of torch.func)"
             )
+
+    def check_elements(self, x: Any) -> None:
+        """Raise the error that says why no element of `x` can be optimized."""
+        if x.layout is not torch.strided:
+            raise TypeError(f"its layout is {x.layout}; only its gradient may be sparse")
+        if not (x.is_floating_point() or x.is_complex()):
+            raise TypeError(f"its dtype is {x.dtype}; a real or complex floating dtype is needed")
+        if x.is_neg() or x.is_conj():
+            raise ValueError("it is a lazily negated or conjugated view; resolve it first")
         if overlaps_itself(x.shape, x.stride()):
             raise ValueError("its elements overlap (an expanded tensor?); clone it")
 
@@ -139,6 +143,8 @@ class TorchAdapter(Adapter):
 
     def geometry(self, x: Any) -> Geometry:
         itemsize = x.element_size()
+        if not _has_memory(x):
+            return Geometry(0, (0,), (itemsize,), itemsize)
         strides = tuple([itemsize * stride for stride in x.stride()])
         return Geometry(x.data_ptr(), x.shape, strides, itemsize)
 

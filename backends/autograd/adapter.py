@@ -17,7 +17,13 @@ class RecordingAdapter(TorchAdapter):
     """Views are tensors that remember what they are views of."""
 
     def check_parameter(self, x: Any) -> None:
-        super().check_parameter(x.detach())  # it need not be a leaf
+        self.check_elements(x)  # it need be no leaf, and have no memory of its own
+
+    def check_gradient(self, grad: Any) -> None:
+        if grad.layout is not torch.strided:
+            raise RuntimeError(
+                "its gradient is sparse; a differentiable step takes grad.to_dense()"
+            )
 
     def check_target(self, x: Any) -> None:
         """Raise RuntimeError if autograd does not let a tensor change in place."""

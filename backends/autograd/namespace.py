@@ -45,6 +45,10 @@ class Root(torch.autograd.Function):
         (root,) = ctx.saved_tensors
         return _along(root, tangents[0])
 
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None], x: Tensor) -> tuple[Tensor, int | None]:
+        return Recorded.sqrt(x), in_dims[0]
+
 
 def _along(root: Tensor, direction: Tensor) -> Tensor:
     zero = root == 0

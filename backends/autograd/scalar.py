@@ -68,7 +68,7 @@ class Scalar:
     @classmethod
     def of(cls, x: Tensor) -> Scalar:
         """The one number in a tensor."""
-        x = x.reshape(()).to("cpu", torch.float64)
+        x = x.reshape(()).to("cpu", torch.float64, copy=True)  # the user may write to theirs
         return cls(x.item(), x)
 
     def beside(self, array: Tensor) -> Tensor:
@@ -93,6 +93,10 @@ class Scalar:
 
     def __abs__(self) -> Scalar:
         return Scalar(abs(self.number), abs(self.tensor))
+
+    def float32(self) -> Scalar:
+        """The number as it is: rounding it has no derivative."""
+        return self
 
     def __float__(self) -> float:
         raise TypeError(

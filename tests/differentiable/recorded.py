@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,31 +19,47 @@ from optimkit.validation.reference.inputs import (
     rate_factor,
 )
 
-REFUSED = {name for name in ok.__all__ if not getattr(getattr(ok, name), "differentiable", True)}
+REFUSED = sorted(
+    name for name in ok.__all__ if not getattr(getattr(ok, name), "differentiable", True)
+)
 ELEMENTWISE = [
     case for case in CASES if case.optimizer not in REFUSED and not case.circumstances.sparse
 ]
 RULES = sorted({case.optimizer for case in ELEMENTWISE})
+Place = tuple[str, int | None]  # an option, or one of a pair
 
 
-def is_number(value: Any) -> bool:
-    return isinstance(value, float | int) and not isinstance(value, bool)
+def option_numbers(options: dict[str, Any]) -> Iterator[tuple[Place, float]]:
+    """Every number among the options of a group."""
+    for name, value in options.items():
+        for i, x in enumerate(value) if isinstance(value, tuple) else [(None, value)]:
+            if isinstance(x, float | int) and not isinstance(x, bool):
+                yield (name, i), x
 
 
-def as_tensors(value: Any, dtype: torch.dtype) -> Any:
-    """An option, numbers as tensors with derivatives."""
-    if isinstance(value, tuple):
-        return tuple(as_tensors(x, dtype) for x in value)
-    return (
-        torch.tensor(float(value), dtype=dtype, requires_grad=True) if is_number(value) else value
-    )
+def set_option(options: dict[str, Any], place: Place, value: Any) -> None:
+    name, i = place
+    if i is None:
+        options[name] = value
+    else:
+        options[name] = tuple(value if j == i else x for j, x in enumerate(options[name]))
 
 
-def run(case: Case, dtype: str, steps: int, tensors: Any = None, **options: Any) -> list[list[Any]]:
-    """Take some steps; after each, all parameters and the arrays and numbers of their state.
+def options_of(group: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in group.items() if name != "params"}
 
-    With ``differentiable=True`` parameters and gradients require grad, and with a dtype as
-    `tensors` all options that are numbers do, too.
+
+def run(
+    case: Case,
+    dtype: str,
+    steps: int,
+    tensor_for: Callable[[Place, float], Any] = lambda place, number: number,
+    **options: Any,
+) -> list[list[Any]]:
+    """Take some steps; after each, all parameters and the entries of their state.
+
+    With ``differentiable=True`` parameters and gradients require grad. `tensor_for` says what
+    stands in the place of each number among the options.
     """
     setting, orders = case.circumstances, [order for _, order in case.circumstances.shapes]
     recorded = bool(options.get("differentiable"))
@@ -54,34 +71,31 @@ def run(case: Case, dtype: str, steps: int, tensors: Any = None, **options: Any)
     params = [x.clone() for x in begin] if recorded else begin
     groups = [{"params": [params[i] for i in group]} for group in setting.groups]
     optimizer = getattr(ok, case.optimizer)(groups, **case.options, **options)
-    rates = [group["lr"] * (k + 1) for k, group in enumerate(optimizer.param_groups)]
+    numbers = [options_of(group) for group in optimizer.param_groups]
     grads = gradients(setting, dtype, steps)
     found = []
     for step in range(1, steps + 1):
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * (rate_factor(step) if setting.scheduled else 1.0)
-            if tensors is not None:
-                group.update(
-                    {k: as_tensors(v, tensors) for k, v in group.items() if k not in ("params",)}
-                )
+        for k, (group, values) in enumerate(zip(optimizer.param_groups, numbers, strict=True)):
+            factor = rate_factor(step) if setting.scheduled else 1.0
+            scaled = values | {"lr": values["lr"] * (k + 1) * factor}
+            for place, number in list(option_numbers(scaled)):
+                set_option(scaled, place, tensor_for(place, number))
+            group.update(scaled)
         optimizer.step(
             grads=[
                 tensor(grad[step - 1, ...], order) if has_gradient(setting, i, step) else None
                 for i, (grad, order) in enumerate(zip(grads, orders, strict=True))
             ]
         )
-        state = [
-            [(name, content(value)) for name, value in optimizer.state[p].items()] for p in params
-        ]
-        found.append([[("param", content(p)) for p in params], *state])
+        states = [optimizer.state.get(p) or {} for p in params]
+        found.append([[("param", p) for p in params], *[list(state.items()) for state in states]])
+        found[-1] = [[(name, content(value)) for name, value in row] for row in found[-1]]
     return found
 
 
 def content(x: Any) -> Any:
-    """The bits of a tensor, or the number that it or an entry of a state is."""
-    if not isinstance(x, torch.Tensor):
-        return x
-    return x.detach().resolve_conj().resolve_neg().numpy().copy()
+    """The bits of a tensor, or the number that an entry of a state is."""
+    return x.detach().resolve_conj().numpy().copy() if isinstance(x, torch.Tensor) else x
 
 
 def differences(mine: list[list[Any]], theirs: list[list[Any]]) -> list[str]:
@@ -89,10 +103,9 @@ def differences(mine: list[list[Any]], theirs: list[list[Any]]) -> list[str]:
     found = []
     for step, (rows, others) in enumerate(zip(mine, theirs, strict=True), 1):
         for place, (row, other) in enumerate(zip(rows, others, strict=True)):
-            if [name for name, _ in row] != [name for name, _ in other]:
-                found.append(
-                    f"step {step}, {place}: {[n for n, _ in row]}, {[n for n, _ in other]}"
-                )
+            names, wanted = ([name for name, _ in x] for x in (row, other))
+            if names != wanted:
+                found.append(f"step {step}, {place}: {names}, not {wanted}")
                 continue
             for (name, x), (_, y) in zip(row, other, strict=True):
                 if not same(x, y):
@@ -102,10 +115,9 @@ def differences(mine: list[list[Any]], theirs: list[list[Any]]) -> list[str]:
 
 def same(x: Any, y: Any) -> bool:
     if not isinstance(x, np.ndarray) or not isinstance(y, np.ndarray):
-        return float(x) == float(y)
+        return type(x) is type(y) and bool(x == y)
     if (x.shape, x.dtype) != (y.shape, y.dtype):
         return False
-    x, y = (np.atleast_1d(z).reshape(-1) for z in (x, y))
-    x, y = (z.view(z.real.dtype) for z in (x, y))
+    x, y = (z.reshape(-1).view(z.real.dtype) for z in (x, y))
     whole = f"u{x.itemsize}"
     return bool(((x.view(whole) == y.view(whole)) | (np.isnan(x) & np.isnan(y))).all())
