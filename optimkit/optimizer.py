@@ -201,7 +201,7 @@ class Optimizer(Rule, Hooked):
         """Check everything, make ready what changes parameters and state, and do it."""
         stepper, state = self._stepper, self.state
         options = self._options.renew(self.param_groups, self.check_changed)
-        if any(hyper.differentiable for hyper in options.values):
+        if self._options.differentiable:
             differentiable.advance(self, params, grads, options)
             return
         rows: list[Rows] = []
