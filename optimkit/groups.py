@@ -223,7 +223,7 @@ class OptionsOfGroups:
     Attributes
     ----------
     differentiable : bool
-        Whether a group, so far as known, asks for steps that gradients flow through.
+        Whether a group asks for steps that gradients flow through.
     """
 
     def __init__(self) -> None:
