@@ -24,7 +24,9 @@ def problem(features: int = 20, samples: int = 100) -> tuple[Tensor, Tensor]:
     return x, x @ truth + 0.01 * torch.randn(samples, 1, generator=draws)
 
 
-def loss_after_training(x: Tensor, y: Tensor, lr: float | Tensor, momentum: float | Tensor) -> Tensor:
+def loss_after_training(
+    x: Tensor, y: Tensor, lr: float | Tensor, momentum: float | Tensor
+) -> Tensor:
     """Train from zero; the loss at the end is a function of `lr` and `momentum`."""
     weights = torch.zeros(x.shape[1], 1)
     optimizer = ok.SGD([weights], lr=lr, momentum=momentum, differentiable=True)

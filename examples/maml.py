@@ -65,7 +65,7 @@ def meta_learn(rounds: int, inner: int, draws: torch.Generator) -> tuple[list[Te
     """Return a start and learning rates from which `inner` steps go far."""
     start = random_start(draws)
     log_rates = torch.full((len(start),), math.log(0.01), requires_grad=True)
-    optimizer = ok.Adam([{"params": start, "lr": 3e-3}, {"params": log_rates, "lr": 1e-2}])
+    optimizer = ok.Adam([{"params": start, "lr": 1e-2}, {"params": log_rates, "lr": 5e-2}])
     for _ in range(rounds):
         x, y, others, wanted = sines(TASKS, draws)
         params = adapted(start, log_rates.exp(), x, y, inner)

@@ -67,6 +67,8 @@ class RecordingAdapter(TorchAdapter):
     def running_on(self, x: Any) -> AbstractContextManager[Any]:
         if torch.is_inference_mode_enabled():
             raise RuntimeError("autograd records nothing inside torch.inference_mode")
+        if x.is_cuda and self.is_capturing(x.device.index):
+            raise RuntimeError("a differentiable step cannot be captured in a CUDA graph")
         return torch.enable_grad()
 
 
