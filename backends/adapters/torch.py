@@ -272,9 +272,14 @@ class TorchAdapter(Adapter):
         return torch.empty_like(x.detach())
 
 
+def is_wrapper(x: Tensor) -> bool:
+    """Whether a tensor's arithmetic is another's, or nobody's."""
+    return x.is_meta or type(x).__torch_dispatch__ is not Tensor.__torch_dispatch__
+
+
 def _has_memory(x: Tensor) -> bool:
     """Whether the elements of `x` are where it says; not so for meta, fake and wrapper tensors."""
-    if x.is_meta or type(x).__torch_dispatch__ is not Tensor.__torch_dispatch__:
+    if is_wrapper(x):
         return False
     try:
         return x.numel() == 0 or x.data_ptr() != 0

@@ -55,7 +55,7 @@ def test_maml_learns_a_start(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is:DeprecationWarning")
 def test_the_pages_code_runs() -> None:
     blocks = re.findall(r"```python\n(.*?)```", PAGE, re.S)
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     names: dict[str, Any] = {"__name__": "__main__"}
     for block in blocks:
         exec(compile(block, "differentiable.md", "exec"), names)

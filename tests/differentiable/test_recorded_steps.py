@@ -169,6 +169,16 @@ def test_options_stay_the_tensors_that_they_are() -> None:
     )
 
 
+@pytest.mark.parametrize("options", [{"capturable": True}, {}, {"differentiable": True}])
+def test_a_rate_that_is_a_tensor_stays_it(options: dict[str, Any]) -> None:
+    for lr in (torch.tensor(0.1), torch.tensor(0.1, requires_grad=True)):
+        optimizer = ok.Adam([p := torch.ones(2)], lr=lr, **options)
+        for _ in range(2):
+            optimizer.step(grads=[torch.ones(2)])
+            assert optimizer.param_groups[0]["lr"] is lr
+            p.detach_()
+
+
 def test_a_tensor_that_is_written_to_after_the_step_spoils_no_derivative() -> None:
     lr, start = leaf(0.5), leaf(2.0)
     p = start.clone()
@@ -357,6 +367,22 @@ def test_groups_must_agree() -> None:
         optimizer.step(grads=[torch.ones(1, dtype=F64), torch.ones(1)])
 
 
+def test_tensors_without_elements_to_compute_with_are_refused() -> None:
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    with FakeTensorMode():
+        fake = torch.ones(2)
+    for x in (fake, torch.ones(2, device="meta")):
+        with pytest.raises(TypeError, match=r"parameter 0: .*meta, fake or wrapper"):
+            ok.SGD([x], differentiable=True)
+    for x, message in (
+        (torch.ones(2, dtype=torch.int64), "dtype"),
+        (torch.ones(1).expand(2), "over"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=f"parameter 0: .*{message}"):
+            ok.SGD([x], differentiable=True)
+
+
 def test_inference_mode_is_refused() -> None:
     with torch.inference_mode(), pytest.raises(RuntimeError, match="inference_mode"):
         ok.SGD([torch.ones(1)], differentiable=True).step(grads=[torch.ones(1)])
@@ -506,6 +532,24 @@ def test_loading_ones_own_state_lets_go_of_the_history() -> None:
     assert not optimizer.state[p]["exp_avg"].requires_grad
     assert isinstance(optimizer.state[p]["mu_product"], float)
     optimizer.step(grads=[p.detach()])
+
+
+def test_truncated() -> None:
+    """The page's way to go on from the values alone."""
+    lr = leaf(0.1)[0]
+    p = leaf(1.0, 2.0).clone()
+    optimizer = ok.NAdam([p], lr=lr, betas=(leaf(0.8)[0], leaf(0.9)[0]), differentiable=True)
+    optimizer.step(grads=[inner_gradient(p)])
+    p.detach_()
+    for entries in optimizer.state.values():
+        entries.update({k: x.detach() for k, x in entries.items() if isinstance(x, torch.Tensor)})
+    twin = p.clone()
+    other = ok.NAdam([twin], lr=lr, betas=optimizer.param_groups[0]["betas"], differentiable=True)
+    other.state[twin].update(optimizer.state[p])
+    for each, x in ((optimizer, p), (other, twin)):
+        each.step(grads=[2 * x.clone()])
+    found, wanted = (torch.autograd.grad(x.sum(), lr)[0] for x in (p, twin))
+    assert found == wanted != 0
 
 
 def test_saved_without_pickle(tmp_path: Any) -> None:
