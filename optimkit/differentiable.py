@@ -11,7 +11,7 @@ from optimkit.backends.bucket import Member, Options, Unit
 from optimkit.backends.engines.eager import called
 from optimkit.backends.memory import HALF, is_array
 from optimkit.gradients import check_gradient, labels
-from optimkit.groups import PLAIN, Group
+from optimkit.groups import PLAIN, Claims, Group
 from optimkit.naming import naming
 from optimkit.parameter import array_of
 from optimkit.reasons import explaining
@@ -38,6 +38,7 @@ def advance(optimizer: Any, params: Sequence[Any], grads: Sequence[Any], options
     if not all(hyper.differentiable for hyper in options.values):
         flags = [group["differentiable"] for group in groups]
         raise ValueError(f"{rule.__name__}: differentiable must be one for all groups, not {flags}")
+    Claims(params)  # an error where two are one, or share memory
     hypers = [_recorded(options.of(g), group) for g, group in enumerate(groups)]
     members = _members(rule, groups, params, grads, state, hypers)
     with explaining(rule, groups, optimizer.defaults, state):

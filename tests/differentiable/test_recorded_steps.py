@@ -383,6 +383,18 @@ def test_tensors_without_elements_to_compute_with_are_refused() -> None:
             ok.SGD([x], differentiable=True)
 
 
+def test_parameters_that_have_become_one_are_refused() -> None:
+    base = leaf(1.0, 2.0, 3.0).clone()
+    for other in (base, base[1:]):
+        optimizer = ok.SGD([base, leaf(1.0).clone()], differentiable=True)
+        optimizer.param_groups[0]["params"][1] = other
+        with pytest.raises(ValueError, match="parameters 0 and 1"):
+            optimizer.step(grads=[base.clone(), other.clone()])
+    w, b = base[:2], base[2:]  # beside one another
+    ok.SGD([w, b], lr=1.0, differentiable=True).step(grads=[w.clone(), b.clone()])
+    assert base.tolist() == [0.0, 0.0, 0.0]
+
+
 def test_inference_mode_is_refused() -> None:
     with torch.inference_mode(), pytest.raises(RuntimeError, match="inference_mode"):
         ok.SGD([torch.ones(1)], differentiable=True).step(grads=[torch.ones(1)])
