@@ -68,8 +68,9 @@ class Scalar:
     @classmethod
     def of(cls, x: Tensor) -> Scalar:
         """The one number in a tensor."""
-        x = x.reshape(()).to("cpu", torch.float64, copy=True)  # the user may write to theirs
-        return cls(x.item(), x)
+        with torch.enable_grad():  # as all of a step
+            own = x.reshape(()).to("cpu", torch.float64, copy=True)  # the user may write to theirs
+        return cls(own.item(), own)
 
     def beside(self, array: Tensor) -> Tensor:
         """The number as it takes part in arithmetic with an array: rounded to its dtype."""

@@ -470,6 +470,16 @@ def test_without_anything_that_requires_grad_nothing_is_recorded() -> None:
     assert not any(getattr(x, "requires_grad", False) for x in optimizer.state[p].values())
 
 
+def test_where_grad_is_off_a_step_is_recorded_all_the_same() -> None:
+    lr, eps, p = leaf(0.1)[0], leaf(0.5)[0], leaf(1.0).clone()
+    optimizer = ok.Adam([p], lr=lr, eps=eps, differentiable=True)
+    with torch.no_grad():
+        for _ in range(2):
+            optimizer.step(grads=[torch.ones(1, dtype=F64)])
+        assert not torch.is_grad_enabled()
+    assert all(found.item() != 0 for found in torch.autograd.grad(p, [lr, eps]))
+
+
 def test_a_tensor_without_history_gets_one() -> None:
     lr, p = leaf(0.1)[0], torch.ones(2, dtype=F64)
     ok.SGD([p], lr=lr, differentiable=True).step(grads=[torch.ones(2, dtype=F64)])
