@@ -38,7 +38,7 @@ def advance(optimizer: Any, params: Sequence[Any], grads: Sequence[Any], options
     if not all(hyper.differentiable for hyper in options.values):
         flags = [group["differentiable"] for group in groups]
         raise ValueError(f"{rule.__name__}: differentiable must be one for all groups, not {flags}")
-    Claims(params)  # an error where two are one, or share memory
+    Claims().with_more(list(params), list)  # an error where two are one, or share memory
     hypers = [_recorded(options.of(g), group) for g, group in enumerate(groups)]
     members = _members(rule, groups, params, grads, state, hypers)
     with explaining(rule, groups, optimizer.defaults, state):
