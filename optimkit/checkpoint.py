@@ -105,8 +105,8 @@ def load(
             )
         with naming(f"group {i}"):
             saved_numbers = match(group, old)
-        own = {k: group[k] for k in ("params", "param_names") if k in group}
-        new = {**legacy, **deepcopy(dict(old)), **own}
+        own = {k: group[k] for k in ("params", "param_names", "differentiable") if k in group}
+        new = {**legacy, **deepcopy({k: _value(v) for k, v in old.items()}), **own}
         new_groups.append({"params": new.pop("params")} | new)
         hyper = check(new)
         for number, param in zip(saved_numbers, group["params"], strict=True):
@@ -122,6 +122,13 @@ def load(
         group.clear()
         group.update(new)
     state.replace(new_state)
+
+
+def _value(option: Any) -> Any:
+    """An option without its history: where it has come from cannot be copied."""
+    if type(option) is tuple:
+        return tuple(map(_value, option))
+    return option.detach() if getattr(option, "grad_fn", None) is not None else option
 
 
 def mapping(name: str, value: Any) -> Mapping[Any, Any]:

@@ -33,6 +33,7 @@ class ClosureOptimizer(Optimizer):
     memory: ClassVar[Mapping[str, str]] = {}  # what a state has after a step, a key of `KINDS`
     counts_steps = False
     tensor_scalars = False
+    differentiable = False
     match_saved = staticmethod(in_order)
 
     @staticmethod

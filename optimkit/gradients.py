@@ -186,7 +186,7 @@ def forget_gradients(params: Sequence[Any], set_to_none: bool) -> None:
 def check_gradient(adapter: Adapter, array: Any, grad: Any) -> Any:
     """Return `grad` as an array like `array`, or raise the error that says why it is none."""
     grad = adapter.as_gradient(grad)
-    if not adapter.owns(grad) or adapter_of(grad) is not adapter:
+    if not (adapter.owns(grad) and isinstance(adapter, type(adapter_of(grad)))):
         raise TypeError(f"its gradient is a {kind_of(grad)}; a {kind_of(array)} is needed")
     if adapter.signature(array) == adapter.signature(grad):
         adapter.check_gradient(grad)

@@ -218,9 +218,16 @@ class Hyper:
 
 
 class OptionsOfGroups:
-    """The options of all groups, kept for as long as none changes; equal ones are one object."""
+    """The options of all groups, kept for as long as none changes; equal ones are one object.
+
+    Attributes
+    ----------
+    differentiable : bool
+        Whether a group asks for steps that gradients flow through.
+    """
 
     def __init__(self) -> None:
+        self.differentiable = False
         self._known: list[Hyper] = []
         self._options = Options([], [])
 
@@ -242,6 +249,7 @@ class OptionsOfGroups:
             if number == len(values):
                 values.append(hyper.values)
             of_group.append(number)
+        self.differentiable = any(hyper.differentiable for hyper in values)
         self._options = Options(values, of_group)
         return self._options
 

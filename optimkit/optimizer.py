@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import Any, overload
 
+from optimkit import differentiable
 from optimkit.backends.adapters import adapter_of
 from optimkit.backends.bucket import Options, buckets
 from optimkit.backends.kept_trace import pure
@@ -195,12 +196,14 @@ class Optimizer(Checkpointed):
         """Check everything, make ready what changes parameters and state, and do it."""
         stepper, state = self._stepper, self.state
         options = self._options.renew(self.param_groups, self.check_changed)
+        if self._options.differentiable:
+            differentiable.advance(self, params, grads, options)
+            return
         rows: list[Rows] = []
         try:
             stepper.recount()
             if not stepper.again(params, grads, state.version, options):
-                rule = type(self)
-                whole, rows = part(rule, self.param_groups, params, grads, state, options)
+                whole, rows = part(type(self), self.param_groups, params, grads, state, options)
                 if whole is grads or not stepper.again(params, whole, state.version, options):
                     self._lay_out(params, whole, options)
             touched = row_buckets(rows) if rows else ()
@@ -217,8 +220,7 @@ class Optimizer(Checkpointed):
     def _lay_out(self, params: list[Any], grads: list[Any], options: Options) -> None:
         """Sort the parameters that have gradients into buckets."""
         groups, state = self.param_groups, self.state
-        arrays = list(map(array_of, params))
-        extents = [adapter_of(x).extent(x) for x in arrays]
+        extents = [adapter_of(x).extent(x) for x in map(array_of, params)]
         if self._claims is None or self._claims.extents != extents:
             self._claims = Claims(params)
         members, strangers = checked(type(self), groups, params, grads, state, options)

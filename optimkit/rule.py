@@ -11,6 +11,7 @@ import numpy as np
 
 from optimkit.backends import engines
 from optimkit.backends.adapters import Adapter, adapter_of
+from optimkit.backends.autograd import recording_adapter_of
 from optimkit.backends.bucket import Bucket, Member, Options
 from optimkit.backends.kept_trace import pure
 from optimkit.backends.memory import HALF, is_array
@@ -47,6 +48,7 @@ class Rule:
     needs_sparse: ClassVar[bool] = False  # whether dense gradients are refused
     native: ClassVar[bool] = False  # whether eager steps are given torch tensors as they are
     tensor_scalars: ClassVar[bool] = True  # whether torch keeps numbers of the state as tensors
+    differentiable: ClassVar[bool] = True  # whether gradients can flow through a step
 
     defaults: dict[str, Any]
 
@@ -119,11 +121,7 @@ class Rule:
         if hyper.fused not in (None, True, False):
             raise TypeError(f"{name}: invalid fused: {hyper.fused!r}; it must be None or a bool")
         if hyper.differentiable:
-            kind = RuntimeError if hyper.fused else ValueError  # the first is torch's
-            raise kind(
-                f"{name}: differentiable=True is not supported; "
-                "gradients do not flow through an optimkit step"
-            )
+            cls._check_differentiable(hyper)
         if (master := getattr(hyper, "master_dtype", None)) not in (None, "float32"):
             raise ValueError(f"{name}: invalid master_dtype: {master!r}; it must be 'float32'")
         if hyper.fused and getattr(hyper, "foreach", None):
@@ -131,6 +129,15 @@ class Rule:
         check_limits(name, cls.limits, vars(hyper))
         cls.check_options(hyper)
         return hyper
+
+    @classmethod
+    def _check_differentiable(cls, hyper: Any) -> None:
+        """Raise RuntimeError if gradients cannot flow through a step of this rule."""
+        for name in ("fused", "capturable"):
+            if getattr(hyper, name, None):
+                raise RuntimeError(f"{cls.__name__}: `{name}` does not support `differentiable`")
+        if not cls.differentiable:
+            raise RuntimeError(f"{cls.__name__} does not support `differentiable`")
 
     def check_changed(self, group: dict[str, Any]) -> Any:
         """Return the options of a group that may have changed, if each is of its kind.
@@ -151,7 +158,8 @@ class Rule:
         with naming(lambda: f"{type(self).__name__}: parameter {names[i]}"):
             for i, param in enumerate(params):  # noqa: B007  # for the name of an error
                 array = array_of(param)
-                adapter = adapter_of(array)
+                find = recording_adapter_of if hyper.differentiable else adapter_of
+                adapter = find(array)
                 self.check_param(array, hyper)
                 adapter.check_parameter(array)
         spread = [x for x in map(array_of, params) if adapter_of(x).spreads]
@@ -229,7 +237,7 @@ class Rule:
             known = cls.initial_state(adapter, array, hyper)
             wanted = known.get(name, array)
             if not is_array(wanted):
-                return value.item()
+                return adapter.number(value)
             if tuple(value.shape) != tuple(wanted.shape):
                 raise ValueError(
                     f"its state {name} has shape {tuple(value.shape)}; "

@@ -223,6 +223,10 @@ class Adapter(ABC):
         """Return what torch would keep in a checkpoint for a number of the state."""
         return number
 
+    def number(self, x: Any) -> Any:
+        """Return what is kept of a number of the state that a user has given as an array."""
+        return x.item()
+
     def running_on(self, x: Any) -> AbstractContextManager[Any]:
         """Return the context (device, stream) in which work on `x` must be launched."""
         return nullcontext()

@@ -82,16 +82,23 @@ class TorchAdapter(Adapter):
         return isinstance(x, Tensor)
 
     def check_parameter(self, x: Any) -> None:
+        self.check_elements(x)
+        if not (x.is_leaf or x.retains_grad):
+            raise ValueError("can't optimize a non-leaf Tensor; pass the leaf it is made from")
+        if not _has_memory(x):
+            raise TypeError(
+                "it has no memory of its own (a meta, fake or wrapper tensor, or one inside a "
+                "transform of torch.func)"
+            )
+
+    def check_elements(self, x: Any) -> None:
+        """Raise the error that says why no element of `x` can be optimized."""
         if x.layout is not torch.strided:
             raise TypeError(f"its layout is {x.layout}; only its gradient may be sparse")
         if not (x.is_floating_point() or x.is_complex()):
             raise TypeError(f"its dtype is {x.dtype}; a real or complex floating dtype is needed")
-        if not (x.is_leaf or x.retains_grad):
-            raise ValueError("can't optimize a non-leaf Tensor; pass the leaf it is made from")
         if x.is_neg() or x.is_conj():
             raise ValueError("it is a lazily negated or conjugated view; resolve it first")
-        if not _has_memory(x):
-            raise TypeError("it has no memory of its own (a meta, fake or wrapper tensor)")
         if overlaps_itself(x.shape, x.stride()):
             raise ValueError("its elements overlap (an expanded tensor?); clone it")
 
@@ -136,6 +143,8 @@ class TorchAdapter(Adapter):
 
     def geometry(self, x: Any) -> Geometry:
         itemsize = x.element_size()
+        if not _has_memory(x):
+            return Geometry(0, (0,), (itemsize,), itemsize)
         strides = tuple([itemsize * stride for stride in x.stride()])
         return Geometry(x.data_ptr(), x.shape, strides, itemsize)
 
@@ -280,11 +289,19 @@ class TorchAdapter(Adapter):
         return torch.empty_like(x.detach())
 
 
+def is_wrapper(x: Tensor) -> bool:
+    """Whether a tensor's arithmetic is another's, or nobody's."""
+    return x.is_meta or type(x).__torch_dispatch__ is not Tensor.__torch_dispatch__
+
+
 def _has_memory(x: Tensor) -> bool:
     """Whether the elements of `x` are where it says; not so for meta, fake and wrapper tensors."""
-    if x.is_meta or type(x).__torch_dispatch__ is not Tensor.__torch_dispatch__:
+    if is_wrapper(x):
         return False
-    return x.numel() == 0 or x.data_ptr() != 0
+    try:
+        return x.numel() == 0 or x.data_ptr() != 0
+    except RuntimeError:  # inside a transform of torch.func
+        return False
 
 
 def _geometry(arrays: Sequence[Any]) -> Any:

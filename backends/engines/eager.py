@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import array_api_compat as compat
 import numpy as np
 
-from optimkit.backends.bucket import Bucket
+from optimkit.backends.adapters import Adapter
+from optimkit.backends.bucket import Bucket, Unit
 from optimkit.backends.engines.base import Job, Write
 from optimkit.backends.memory import HALF
 from optimkit.backends.program import MASTER
 from optimkit.backends.trace import checked
 
 NAME = "eager"
-_Found = tuple[
-    list[tuple[Any, Any, Any]], dict[str, Any]
-]  # (owner, view, value) to write; the rest
+# What is to be written, by name: (owner, view, value); and what is new.
+Found = tuple[dict[str, tuple[Any, Any, Any]], dict[str, Any]]
 
 
 def job(bucket: Bucket, update: Callable[..., Any], native: bool = False) -> Job:
@@ -31,7 +31,7 @@ def job(bucket: Bucket, update: Callable[..., Any], native: bool = False) -> Job
         def write() -> Sequence[dict[str, Any]]:
             with np.errstate(all="ignore"), adapter.running_on(bucket.arrays[0]):
                 for values, _ in found:
-                    for owner, view, value in values:
+                    for owner, view, value in values.values():
                         adapter.write(owner, view, value)
             return [entries for _, entries in found]
 
@@ -40,20 +40,33 @@ def job(bucket: Bucket, update: Callable[..., Any], native: bool = False) -> Job
     return call_all
 
 
-def _call(bucket: Bucket, i: int, update: Callable[..., Any], native: bool) -> _Found:
+def _call(bucket: Bucket, i: int, update: Callable[..., Any], native: bool) -> Found:
     """Call the rule for one parameter, and check what it returns."""
-    adapter, unit, half = bucket.adapter, bucket.unit(i), bucket.dtypes[0] in HALF
-    view = adapter.native if native else adapter.view
     owners = {name: bucket.column(name)[i] for name in ("param", "grad", *bucket.names)}
+    half = bucket.dtypes[0] in HALF
+    return called(bucket.adapter, owners, bucket.unit(i), update, native=native, half=half)
+
+
+def called(
+    adapter: Adapter,
+    owners: Mapping[str, Any],
+    unit: Unit,
+    update: Callable[..., Any],
+    *,
+    native: bool = False,
+    half: bool = False,
+) -> Found:
+    """Call the rule for a parameter, with its gradient and the arrays of its state."""
+    view = adapter.native if native else adapter.view
     views = {name: view(owner) for name, owner in owners.items()}
     xp = adapter.namespace(views["param"])
     dtype = views["param"].dtype
     arrays = {k: xp.astype(v, xp.float32) for k, v in views.items()} if half else views
-    state = unit.scalars | {name: arrays[name] for name in bucket.names}
+    state = unit.scalars | {k: v for k, v in arrays.items() if k not in ("param", "grad")}
     new_param, new_state = checked(
         update(xp, arrays["param"], arrays["grad"], state, unit.hyper, unit.step)
     )
-    values, entries = [], {}
+    values, entries = {}, {}
     for name, value in (("param", new_param), *new_state.items()):
         if name in views and getattr(value, "shape", ()) != views[name].shape:
             what = "a parameter" if name == "param" else f"state {name}"
@@ -71,7 +84,7 @@ def _call(bucket: Bucket, i: int, update: Callable[..., Any], native: bool) -> _
         if name in views:
             stored = xp.astype(value, views[name].dtype) if half else value
             if stored is not views[name]:
-                values.append((owners[name], views[name], stored))
+                values[name] = owners[name], views[name], stored
         elif compat.is_array_api_obj(value) or isinstance(value, np.generic):
             kept = views[MASTER].dtype if MASTER in views else dtype
             entries[name] = xp.asarray(value, dtype=kept if half else None, copy=True)

@@ -98,6 +98,7 @@ class Adafactor(Optimizer):
     True
     """
 
+    differentiable = False
     limits = {
         "lr": non_negative,
         "beta2_decay": non_positive,

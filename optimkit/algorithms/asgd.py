@@ -34,8 +34,8 @@ class ASGD(Optimizer):
     weight_decay : float, default 0
         L2 penalty :math:`\lambda \ge 0`, added to the gradient.
     foreach, capturable, differentiable : optional
-        Accepted so that torch calls can be moved over. The first two choose nothing here;
-        ``differentiable=True`` is refused.
+        Accepted so that torch calls can be moved over. The first two choose nothing here; with
+        ``differentiable=True`` gradients flow through the step, of torch tensors.
     maximize : bool, default False
         Ascend instead of descend.
     fused : bool or None, default None

@@ -93,6 +93,7 @@ class Muon(Optimizer):
     True
     """
 
+    differentiable = False
     limits = {
         "lr": non_negative,
         "momentum": non_negative,

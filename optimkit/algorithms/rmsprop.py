@@ -37,8 +37,8 @@ class RMSprop(Optimizer):
     centered : bool, default False
         Divide by the root of the variance, not of the mean square.
     capturable, foreach, differentiable : optional
-        Accepted so that torch calls can be moved over. The first two choose nothing here;
-        ``differentiable=True`` is refused.
+        Accepted so that torch calls can be moved over. The first two choose nothing here; with
+        ``differentiable=True`` gradients flow through the step, of torch tensors.
     maximize : bool, default False
         Ascend instead of descend.
     fused : bool or None, default None

@@ -77,6 +77,7 @@ class SparseAdam(Optimizer):
     """
 
     limits = {"lr": positive, "betas": pair_of_fractions, "eps": positive}
+    differentiable = False
     needs_sparse = True
     tensor_scalars = False
 

@@ -37,7 +37,6 @@ sys.stdout.buffer.write(pickle.dumps(cases))
 ERRORS = {error.__name__: error for error in (RuntimeError, TypeError, ValueError)}
 OTHERWISE = {
     "a param group cannot have duplicate parameters",  # torch warns; here it is an error
-    "`fused` does not support `differentiable`",  # differentiable is refused in every case
 }
 OPTIMIZERS = [
     x

@@ -22,6 +22,9 @@ EXTRAS = {
     "optimkit.backends.adapters.dtensor": "torch",
     "optimkit.backends.adapters.torch": "torch",
     "optimkit.wrappers.torch_wrapper": "torch",
+    "optimkit.backends.autograd.adapter": "torch",
+    "optimkit.backends.autograd.namespace": "torch",
+    "optimkit.backends.autograd.scalar": "torch",
 }
 
 IMPORT_ALL = """

@@ -69,7 +69,7 @@ def test_the_top_level() -> None:
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split("\n")
     top = {path.partition("/")[0] for path in listed if path}
-    rooms = {"optimkit", "backends", "tests", "validation", "docs"}
+    rooms = {"optimkit", "backends", "tests", "validation", "docs", "examples"}
     papers = {"README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"}
     papers |= {"pyproject.toml", "MANIFEST.in", "constraints.txt", "CITATION.cff", ".ci"}
     dots = {".gitignore", ".pre-commit-config.yaml", ".editorconfig"}
@@ -106,6 +106,7 @@ def test_every_module_is_in_a_package_that_installs() -> None:
 FLOOR = [
     "checkpoint",
     "closure_optimizer",
+    "differentiable",
     "file_format",
     "gradients",
     "groups",

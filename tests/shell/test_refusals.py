@@ -101,14 +101,14 @@ BAD_OPTIONS = [
     ("AdamW", dict(lr=-1), ValueError, "lr.*-1"),
     ("Adam", dict(betas=0.9), TypeError, r"betas.*0\.9"),
     ("Adam", dict(betas=(0.9,)), ValueError, r"betas.*\(0\.9,\)"),
-    ("SGD", dict(differentiable=True), ValueError, "differentiable=True is not supported"),
+    ("SGD", dict(differentiable=True), TypeError, "differentiable=True takes torch tensors"),
 ]
 
 
 OURS_ALONE = {
     "lr.*nan": "torch takes NaN for a learning rate",
     r"betas.*\(0\.9,\)": "torch's IndexError is an accident",
-    "differentiable=True is not supported": "torch has differentiable steps",
+    "differentiable=True takes torch tensors": "torch has only tensors",
 }
 
 

@@ -1,0 +1,77 @@
+"""torch tensors as autograd sees them: by how they came about, not by their memory."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+
+from optimkit.backends.adapters.torch import TorchAdapter, is_wrapper
+from optimkit.backends.autograd.namespace import NAMESPACE
+from optimkit.backends.autograd.scalar import Scalar, carries
+from optimkit.backends.memory import is_array
+
+
+class RecordingAdapter(TorchAdapter):
+    """Views are tensors that remember what they are views of."""
+
+    def check_parameter(self, x: Any) -> None:
+        self.check_elements(x)  # it need be no leaf, nor have memory of its own
+        if is_wrapper(x):
+            raise TypeError("it is a meta, fake or wrapper tensor, on which no step is recorded")
+
+    def check_gradient(self, grad: Any) -> None:
+        if grad.layout is not torch.strided:
+            raise RuntimeError(
+                "its gradient is sparse; a differentiable step takes grad.to_dense()"
+            )
+
+    def check_target(self, x: Any) -> None:
+        """Raise RuntimeError if autograd does not let a tensor change in place."""
+        leaf = x._base if x._is_view() else x
+        if leaf.requires_grad and leaf.is_leaf:
+            kind = "a view of a leaf" if leaf is not x else "a leaf"
+            raise RuntimeError(
+                f"it is {kind} that requires grad, which a differentiable step cannot change; give "
+                "the optimizer what is made from it: param.clone()"
+            )
+
+    def check_count(self, step: Any) -> None:
+        """Raise torch's RuntimeError for a count of steps that asks for derivatives."""
+        if isinstance(step, torch.Tensor) and step.requires_grad:
+            raise RuntimeError("`requires_grad` is not supported for `step` in differentiable mode")
+
+    def native(self, x: Any) -> Any:
+        if x.is_complex():
+            x = torch.view_as_real(x.resolve_conj())
+        return x.resolve_neg()
+
+    def view(self, x: Any) -> Any:
+        return self.native(x)
+
+    def namespace(self, view: Any) -> Any:
+        return NAMESPACE
+
+    def number(self, x: Any) -> Any:
+        return x if carries(x) else x.item()
+
+    def entry(self, value: Any, like: Any) -> Any:
+        """Return what is kept of an entry of a state."""
+        if isinstance(value, Scalar):
+            return value.tensor
+        return self.wrap(value, like) if is_array(value) else value
+
+    def write(self, x: Any, view: Any, value: Any) -> None:
+        with torch.enable_grad():
+            x.copy_(value)
+
+    def running_on(self, x: Any) -> AbstractContextManager[Any]:
+        if torch.is_inference_mode_enabled():
+            raise RuntimeError("autograd records nothing inside torch.inference_mode")
+        if x.is_cuda and self.is_capturing(x.device.index):
+            raise RuntimeError("a differentiable step cannot be captured in a CUDA graph")
+        return torch.enable_grad()
+
+
+ADAPTER = RecordingAdapter()
