@@ -34,7 +34,7 @@ from optimkit.parameter import Parameter
 from optimkit.saving import load, save
 
 if TYPE_CHECKING:
-    from optimkit import lr_scheduler, swa_utils
+    from optimkit import functional, lr_scheduler, swa_utils
 
 __version__ = "0.1.0"
 
@@ -61,6 +61,7 @@ __all__ = [
     "available_engines",
     "clip_grad_norm_",
     "clip_grad_value_",
+    "functional",
     "get_total_norm",
     "load",
     "lr_scheduler",
@@ -73,7 +74,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import the modules that not every program needs when they are first named."""
-    if name in ("lr_scheduler", "swa_utils"):
+    if name in ("functional", "lr_scheduler", "swa_utils"):
         return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

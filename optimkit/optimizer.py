@@ -89,7 +89,6 @@ class Optimizer(Rule, Hooked):
         self.param_groups: list[Group] = []
         self._begin()
         if vars(self).pop("_without_params", False):
-            self.check_group(self.defaults, self.defaults)
             return
         for group in as_groups(params):
             self.add_param_group(group)

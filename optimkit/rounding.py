@@ -27,6 +27,8 @@ def lerp(start: Any, end: Any, weight: float, xp: Any = None) -> Any:
 
 def float32(number: float) -> float:
     """Round a Python number to float32, the precision of torch's scalar state."""
+    if hasattr(number, "float32"):  # one that is not known yet
+        return number.float32()  # type: ignore[no-any-return]
     if abs(number) > 3.5e38:  # struct refuses what rounds to infinity
         return float(number) * float("inf")
     return float(struct.unpack("f", struct.pack("f", number))[0])

@@ -1,0 +1,106 @@
+"""What rules as functions need of JAX."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from optimkit.backends.adapters import Adapter
+from optimkit.backends.adapters.jax import JAXAdapter
+from optimkit.functional.namespace import Namespace
+from optimkit.functional.scalars import Library
+
+
+def in_double() -> AbstractContextManager[Any]:
+    """Return the context in which JAX has float64, without which it makes float32 of it."""
+    switch = getattr(jax, "enable_x64", None)
+    if switch is None:  # as it was called before
+        from jax.experimental import enable_x64 as switch
+    return switch(True)  # type: ignore[no-any-return]
+
+
+# Derivatives are taken where JAX wants them, outside of that context: they bring their own.
+
+
+@jax.custom_jvp
+def power(x: Any, y: Any) -> Any:
+    """A power in float64."""
+    return jax.lax.pow(x, y)
+
+
+@power.defjvp
+def _change_of_power(values: Any, changes: Any) -> Any:
+    (x, y), (dx, dy) = values, changes
+    with in_double():
+        z = power(x, y)
+        by_x = jnp.where(y == 0, 0.0, y * power(x, y - 1.0))
+        by_y = jnp.where(x > 0, z * jnp.log(jnp.where(x > 0, x, 1.0)), 0.0)
+        return z, by_x * dx + by_y * dy
+
+
+@jax.custom_jvp
+def sqrt(x: Any) -> Any:
+    """A square root whose derivative at zero is zero."""
+    return jnp.sqrt(x)
+
+
+@sqrt.defjvp
+def _change_of_sqrt(values: Any, changes: Any) -> Any:
+    with in_double():
+        root = sqrt(*values)
+        zero = root == 0
+        return root, jnp.where(zero, 0, changes[0] / (2 * jnp.where(zero, 1, root)))
+
+
+class _JAX(Library):
+    rank = 2
+
+    def computing(self) -> AbstractContextManager[Any]:
+        return in_double()
+
+    def double(self, x: Any) -> Any:
+        return jnp.asarray(x, np.float64)
+
+    def where(self, condition: Any, x: Any, y: Any) -> Any:
+        return jnp.where(condition, x, y)
+
+    def power(self, x: Any, y: Any) -> Any:
+        return power(x, y)
+
+    def function(self, name: str, x: Any) -> Any:
+        return getattr(jnp, name)(x)
+
+    def span(self, x: Any) -> tuple[float, float]:
+        return 0.0, float(np.iinfo(x.dtype).max) if x.dtype.kind in "iu" else np.inf
+
+    def is_traced(self, x: Any) -> bool:
+        return isinstance(x, jax.core.Tracer)
+
+    def adapter(self, traced: bool) -> Adapter:
+        return ADAPTER
+
+    def taken(self, x: Any) -> Any:
+        return jnp.asarray(x) if isinstance(x, np.ndarray | np.generic) else x
+
+    def count(self, number: int) -> Any:
+        return jnp.asarray(number, np.int32)
+
+    def number(self, value: Any) -> Any:
+        return jnp.asarray(value, np.float32)
+
+
+NAMESPACE = Namespace(jnp, sqrt)
+
+
+class FunctionalArrays(JAXAdapter):
+    """JAX arrays, with the namespace that traced numbers need."""
+
+    def namespace(self, view: Any) -> Any:
+        return NAMESPACE
+
+
+LIBRARY, ADAPTER = _JAX(), FunctionalArrays()
