@@ -10,11 +10,8 @@ from pkgutil import iter_modules
 from typing import Any
 
 from optimkit import algorithms
-from optimkit.functional.transformation import Transformation
+from optimkit.functional.transformation import OF_CLASSES, Transformation
 from optimkit.rule import Rule
-
-# What chooses how a class steps; functions have no such choice.
-OF_CLASSES = ("fused", "foreach", "capturable", "differentiable")
 
 
 def of(rule: type[Rule], /, **options: Any) -> Transformation:

@@ -12,7 +12,7 @@ import numpy as np
 from optimkit.backends.adapters import Adapter
 from optimkit.backends.adapters.jax import JAXAdapter
 from optimkit.functional.namespace import Namespace
-from optimkit.functional.scalars import Library
+from optimkit.functional.scalars import Library, Scalar
 
 
 def in_double() -> AbstractContextManager[Any]:
@@ -89,8 +89,11 @@ class _JAX(Library):
     def count(self, number: int) -> Any:
         return jnp.asarray(number, np.int32)
 
-    def number(self, value: Any) -> Any:
-        return jnp.asarray(value, np.float32)
+    def precision(self) -> Any:
+        return np.float64 if jax.config.jax_enable_x64 else np.float32
+
+    def number(self, value: Any, dtype: Any) -> Any:
+        return jnp.asarray(value.double if isinstance(value, Scalar) else value, dtype)
 
 
 NAMESPACE = Namespace(jnp, sqrt)

@@ -156,7 +156,8 @@ def stepped(
                     f"update returned {what} of shape {value.shape}; {wanted.shape} is needed"
                 )
             kept = dtype if wanted is None else wanted.dtype
-            value = xp.astype(xp.asarray(value), kept, copy=False)
+            value = xp.asarray(value) if isinstance(value, np.generic) else value
+            value = xp.astype(value, kept) if value.dtype != kept else value
             result[name] = adapter.wrap(_own(xp, value, views | arrays), param)
         return result.pop("param"), result
 

@@ -11,7 +11,7 @@ from optimkit.functional.scalars import Condition, Scalar
 # Functions of arrays that take a number in the place of one.
 WITH_NUMBERS = frozenset(
     "add asarray atan2 clip copysign divide equal floor_divide full full_like greater greater_equal "
-    "hypot less less_equal maximum minimum multiply nextafter not_equal pow remainder subtract "
+    "hypot lerp less less_equal maximum minimum multiply nextafter not_equal pow remainder subtract "
     "where".split()
 )
 
@@ -32,9 +32,20 @@ class Namespace:
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._xp, name)
         if name in WITH_NUMBERS:
-            value = _rounding(value)
+            value = _rounding(value) if name not in ("full", "full_like") else _filling(value)
         setattr(self, name, value)
         return value
+
+
+def _filling(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`full` or `full_like`, by a product with ones, which libraries do as they do other products."""
+
+    def filled(x: Any, fill_value: Any, **options: Any) -> Any:
+        if not isinstance(fill_value, Scalar):
+            return function(x, fill_value, **options)
+        return function(x, 1.0, **options) * fill_value
+
+    return filled
 
 
 def _rounding(function: Callable[..., Any]) -> Callable[..., Any]:

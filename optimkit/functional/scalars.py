@@ -80,9 +80,13 @@ class Library:
         """A number of steps, as a state has it."""
         return number
 
-    def number(self, value: Any) -> Any:
-        """Another number of a state."""
-        return value
+    def precision(self) -> Any:
+        """The dtype of other numbers, as the user has it set."""
+        return None
+
+    def number(self, value: Any, dtype: Any) -> Any:
+        """Another number, as a state has it or a schedule returns it."""
+        return value.double if isinstance(value, Scalar) else value
 
 
 MODULES = {"jax": "jax_arrays", "torch": "tensors"}

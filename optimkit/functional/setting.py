@@ -44,6 +44,7 @@ class Setting:
         self._traced |= {x.library for x in numbers}
         found = self._traced | set(map(library_of, arrays))
         self.library = max(found, key=lambda library: library.rank, default=NUMPY)
+        self._precision = self.library.precision()
 
     @contextmanager
     def computing(self) -> Iterator[None]:
@@ -61,10 +62,12 @@ class Setting:
         return library.adapter(self._native or library in self._traced) or adapter_of(x)
 
     def kept(self, value: Any) -> Any:
-        """Return what a user gets of what a rule has made: numbers as this library keeps them."""
-        if value is None or is_array(value) or isinstance(value, str):
+        """Return what a state has of a rule's entry: a number as the library keeps it, () for none."""
+        if value is None:
+            return ()  # which JAX and torch map over, unlike torch over None
+        if is_array(value) or isinstance(value, str):
             return value
-        return self.library.number(value.double if isinstance(value, Scalar) else value)
+        return self.library.number(value, self._precision)
 
 
 __all__ = ["Setting", "is_unknown"]

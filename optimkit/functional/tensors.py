@@ -12,7 +12,7 @@ from torch import Tensor
 from optimkit.backends.adapters import Adapter
 from optimkit.backends.adapters.torch import NUMPY_DTYPES, TorchAdapter
 from optimkit.functional.namespace import Namespace
-from optimkit.functional.scalars import Library
+from optimkit.functional.scalars import Library, Scalar
 
 
 class _Root(torch.autograd.Function):
@@ -85,8 +85,8 @@ class _Torch(Library):
     def count(self, number: int) -> Any:
         return torch.tensor(number)
 
-    def number(self, value: Any) -> Any:
-        return self.double(value)
+    def number(self, value: Any, dtype: Any) -> Any:
+        return self.double(value.double if isinstance(value, Scalar) else value)
 
 
 NAMESPACE = Namespace(xp, _Root.apply)

@@ -17,6 +17,7 @@ from optimkit.functional.leaf import (
     stepped,
 )
 from optimkit.functional.scalars import Scalar, all_paths, known
+from optimkit.functional.schedules import value_at
 from optimkit.functional.setting import Setting, is_unknown
 from optimkit.functional.trees import Tree, tree_of
 from optimkit.groups import hyper_of
@@ -25,6 +26,8 @@ from optimkit.options import check_limits
 from optimkit.rule import Rule
 
 State = dict[str, Any]
+# Options that choose how a class steps: functions have no such choice.
+OF_CLASSES = ("fused", "foreach", "capturable", "differentiable")
 
 
 class Transformation:
@@ -65,7 +68,8 @@ class Transformation:
             check_limits(self._name, rule.limits, vars(hyper_of(numbers, numbers)))
 
     def __repr__(self) -> str:
-        shown = (f"{k}={self._schedules.get(k, v)!r}" for k, v in self._options.items())
+        options = {k: self._schedules.get(k, v) for k, v in self._options.items()}
+        shown = (f"{k}={v!r}" for k, v in options.items() if k not in OF_CLASSES)
         return f"{self._name} as functions ({', '.join(shown)})"
 
     def __iter__(self) -> Iterator[Callable[..., Any]]:
@@ -170,10 +174,7 @@ class Transformation:
 
     def _scheduled(self, name: str, count: Any) -> Any:
         """An option that is a function of the steps taken."""
-        schedule = self._schedules[name]
-        if isinstance(count, Scalar) and not getattr(schedule, "takes_scalars", False):
-            return known(name, schedule(count.value))
-        return known(name, all_paths(lambda: schedule(count)))
+        return all_paths(lambda: value_at(self._schedules[name], count))
 
     def _hyper(self, count: Any) -> SimpleNamespace:
         """The options by attribute, after so many steps."""
@@ -262,4 +263,4 @@ def _counted(tree: Tree, count: Any, counts: Sequence[Any], grads: Sequence[Any]
     return tree.build([count + move for count, move in zip(counts, moves, strict=True)])
 
 
-__all__ = ["Transformation"]
+__all__ = ["OF_CLASSES", "Transformation"]

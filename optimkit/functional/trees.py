@@ -73,7 +73,7 @@ class Tree(NamedTuple):
         return _build(self.root, iter(leaves))
 
     def match(self, other: Any, what: str) -> list[Any]:
-        """Return what another tree has in the place of each leaf, which may be None.
+        """Return what another tree has in the place of each leaf, None where that is empty.
 
         Raises
         ------
@@ -113,9 +113,9 @@ def _matched(x: Any, other: Any, path: str, what: str) -> Iterator[Any]:
     node, found = node_of(x), node_of(other)
     place = f"{what} at {path}" if path else what
     if node is None:
-        if found is not None and other is not None:
+        if found is not None and found.children:
             raise TypeError(f"{place}: {found.kind} in the place of an array")
-        yield other
+        yield other if found is None else None
         return
     if found is None:
         raise TypeError(f"{place}: a {kind_of(other)} in the place of {node.kind}")
