@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from importlib import import_module
 from typing import Any
 
 import jax
@@ -12,15 +13,14 @@ import numpy as np
 from optimkit.backends.adapters import Adapter
 from optimkit.backends.adapters.jax import JAXAdapter
 from optimkit.functional.namespace import Namespace
-from optimkit.functional.scalars import Library, Scalar
+from optimkit.functional.scalars import ArrayLibrary, Scalar
 
 
 def in_double() -> AbstractContextManager[Any]:
     """Return the context in which JAX has float64, without which it makes float32 of it."""
-    switch = getattr(jax, "enable_x64", None)
-    if switch is None:  # as it was called before
-        from jax.experimental import enable_x64 as switch
-    return switch(True)  # type: ignore[no-any-return]
+    module: Any = jax if hasattr(jax, "enable_x64") else import_module("jax.experimental")
+    context: AbstractContextManager[Any] = module.enable_x64(True)
+    return context
 
 
 # Derivatives are taken where JAX wants them, outside of that context: they bring their own.
@@ -56,7 +56,7 @@ def _change_of_sqrt(values: Any, changes: Any) -> Any:
         return root, jnp.where(zero, 0, changes[0] / (2 * jnp.where(zero, 1, root)))
 
 
-class _JAX(Library):
+class _JAX(ArrayLibrary):
     rank = 2
 
     def computing(self) -> AbstractContextManager[Any]:
@@ -90,7 +90,7 @@ class _JAX(Library):
         return jnp.asarray(number, np.int32)
 
     def precision(self) -> Any:
-        return np.float64 if jax.config.jax_enable_x64 else np.float32
+        return np.dtype(jax.dtypes.canonicalize_dtype(np.float64))
 
     def number(self, value: Any, dtype: Any) -> Any:
         return jnp.asarray(value.double if isinstance(value, Scalar) else value, dtype)

@@ -13,7 +13,7 @@ from optimkit.backends.adapters import Adapter, adapter_of
 from optimkit.backends.memory import HALF, is_array
 from optimkit.backends.program import MASTER
 from optimkit.backends.trace import NotTraceable, checked, trace
-from optimkit.functional.scalars import Library, Scalar, all_paths
+from optimkit.functional.scalars import all_paths
 from optimkit.gradients import check_alike, check_gradient
 from optimkit.naming import kind_of
 from optimkit.rule import Rule, on_masters
@@ -53,7 +53,7 @@ def checked_gradient(adapter: Adapter, param: Any, grad: Any) -> Any:
 
 def first_state(rule: type[Rule], adapter: Adapter, param: Any, hyper: Any) -> dict[str, Any]:
     """Return the state before the first step: with zeros for what that will add to it."""
-    state = all_paths(lambda: rule.initial_state(adapter, param, hyper))
+    state: dict[str, Any] = all_paths(lambda: rule.initial_state(adapter, param, hyper))
     state.pop("step", None)
     with adapter.running_on(param):
         view = adapter.view(param)
@@ -135,7 +135,7 @@ def stepped(
         arrays = {k: xp.astype(v, xp.float32) for k, v in views.items()} if half else views
         given = {name: arrays.get(name, value) for name, value in state.items()}
 
-        def call() -> tuple[Any, dict[str, Any]]:
+        def call() -> Any:
             known = given
             if late and step == 1:
                 known = {name: value for name, value in given.items() if name not in late}
@@ -166,24 +166,17 @@ def _own(xp: Any, value: Any, others: Mapping[str, Any]) -> Any:
     """Return `value` in memory that none of the others has, where a library lets memory change."""
     if compat.is_jax_array(value):
         return value
-    if getattr(value, "base", None) is None and getattr(value, "_base", None) is None:
-        if not any(value is x for x in others.values()):
-            return value
+    is_view = getattr(value, "base", None) is not None or getattr(value, "_base", None) is not None
+    if not is_view and not any(value is x for x in others.values()):
+        return value
     return value.clone() if compat.is_torch_array(value) else xp.asarray(value, copy=True)
-
-
-def number_of(value: Any) -> Any:
-    """What becomes of a number of a state that is not known."""
-    return value.double if isinstance(value, Scalar) else value
 
 
 __all__ = [
     "Entry",
-    "Library",
     "check_param",
     "checked_gradient",
     "entries_of",
     "first_state",
-    "number_of",
     "stepped",
 ]

@@ -9,11 +9,12 @@ from optimkit.backends.memory import is_array
 from optimkit.functional.scalars import Condition, Scalar
 
 # Functions of arrays that take a number in the place of one.
-WITH_NUMBERS = frozenset(
-    "add asarray atan2 clip copysign divide equal floor_divide full full_like greater greater_equal "
-    "hypot lerp less less_equal maximum minimum multiply nextafter not_equal pow remainder subtract "
-    "where".split()
-)
+WITH_NUMBERS = {
+    *("add", "subtract", "multiply", "divide", "floor_divide", "remainder", "pow", "lerp"),
+    *("less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "where"),
+    *("maximum", "minimum", "clip", "copysign", "nextafter", "hypot", "atan2"),
+    *("asarray", "full", "full_like"),
+}
 
 
 class Namespace:
@@ -38,7 +39,7 @@ class Namespace:
 
 
 def _filling(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`full` or `full_like`, by a product with ones, which libraries do as they do other products."""
+    """`full` or `full_like`, by a product with ones: libraries can do that with any number."""
 
     def filled(x: Any, fill_value: Any, **options: Any) -> Any:
         if not isinstance(fill_value, Scalar):

@@ -1,10 +1,11 @@
 """Numbers that are not known while a rule is called: a traced step, a traced option.
 
 A rule computes with Python numbers beside its arrays. Inside ``jax.jit``, ``jax.vmap`` or
-``torch.func.vmap`` a step or an option has no value yet; a `Scalar` stands in for it. Its arithmetic
-is that of 0-d arrays in float64, as Python's is, and it is rounded to the dtype of an array where it
-meets one, as a Python number is. Where it decides what is computed (``if nu > 5``), `all_paths` calls
-the rule once for each way the decision may go, and takes what holds, element by element.
+``torch.func.vmap`` a step or an option has no value yet; a `Scalar` stands in for it. Its
+arithmetic is that of 0-d arrays in float64, as Python's is, and it is rounded to the dtype of an
+array where it meets one, as a Python number is. Where it decides what is computed (``if nu > 5``),
+`all_paths` calls the rule once for each way the decision may go, and takes what holds, element by
+element.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from optimkit.backends.trace import SlotValue, StandIn
 MOST_PATHS = 64
 
 
-class Library:
+class ArrayLibrary:
     """What is to be done with the arrays of a library: 0-d ones in float64, and others. NumPy's.
 
     Attributes
@@ -93,21 +94,21 @@ MODULES = {"jax": "jax_arrays", "torch": "tensors"}
 
 
 @cache
-def _library_of_type(kind: type) -> Library:
+def _library_of_type(kind: type) -> ArrayLibrary:
     roots = {base.__module__.partition(".")[0] for base in kind.__mro__}
     for root, module in MODULES.items():
         if root in roots:
-            found: Library = import_module(f"optimkit.functional.{module}").LIBRARY
+            found: ArrayLibrary = import_module(f"optimkit.functional.{module}").LIBRARY
             return found
     return NUMPY
 
 
-def library_of(x: Any) -> Library:
+def library_of(x: Any) -> ArrayLibrary:
     """Return the library of an array; that of NumPy for all that are not traced."""
     return _library_of_type(type(x))  # type: ignore[arg-type]  # a type is hashable
 
 
-NUMPY = Library()
+NUMPY = ArrayLibrary()
 
 
 class _Path:
@@ -118,7 +119,7 @@ class _Path:
         self.conditions: list[Any] = []
         self.library = NUMPY
 
-    def decide(self, condition: Any, library: Library) -> bool:
+    def decide(self, condition: Any, library: ArrayLibrary) -> bool:
         self.library = library
         place = len(self.conditions)
         if place == len(self.decisions):
@@ -161,15 +162,15 @@ def all_paths(function: Callable[[], Any]) -> Any:
                 f"more than {MOST_PATHS} ways to compute this with a step or an option that is not "
                 "known while it is traced"
             )
-        for place in range(path.given, len(path.decisions)):
-            open_paths.append([*path.decisions[:place], False])
+        later = range(path.given, len(path.decisions))
+        open_paths += [[*path.decisions[:place], False] for place in later]
     *others, (_, result) = found
     for path, other in reversed(others):
         result = _chosen(path.holds, other, result, path.library)
     return result
 
 
-def _chosen(condition: Any, x: Any, y: Any, library: Library) -> Any:
+def _chosen(condition: Any, x: Any, y: Any, library: ArrayLibrary) -> Any:
     """Return `x` where the condition holds, and else `y`."""
     if x is y or y is None:
         return x
@@ -200,14 +201,16 @@ class Scalar(SlotValue):
     __array_ufunc__ = None  # NumPy's arrays leave operators to this class
     __hash__ = None  # type: ignore[assignment]
 
-    def __init__(self, value: Any, library: Library | None = None, count: bool = False) -> None:
+    def __init__(
+        self, value: Any, library: ArrayLibrary | None = None, count: bool = False
+    ) -> None:
         self.library = library or library_of(value)
         self.value = value
         self._span = self.library.span(value) if count else None
 
     @property
     def double(self) -> Any:
-        """The value in float64; on a path that it does not belong to, 1, which harms no derivative."""
+        """The value in float64; where the path does not hold 1, which harms no derivative."""
         path = _path.get()
         x = self.library.double(self.value)
         if path is None or not path.conditions:
@@ -241,7 +244,7 @@ class Scalar(SlotValue):
         return Scalar(abs(self.double), self.library)
 
     def __bool__(self) -> bool:
-        return bool(self != 0)
+        return bool(operator.ne(self, 0))
 
     def _is_needed(self, *args: Any) -> Any:
         raise TypeError(
@@ -299,7 +302,7 @@ def _binary(name: str, kind: type[Scalar] = Scalar) -> tuple[Any, Any]:
     return (lambda x, y: apply(x, y, False)), (lambda x, y: apply(x, y, True))
 
 
-def _power(library: Library, x: Any, y: Any, exponent: Any) -> Scalar:
+def _power(library: ArrayLibrary, x: Any, y: Any, exponent: Any) -> Scalar:
     if exponent == 0.5 and not isinstance(exponent, Scalar):
         return Scalar(library.function("sqrt", x), library)
     return Scalar(library.power(x, y), library)
@@ -324,4 +327,4 @@ def known(name: str, value: Any) -> Any:
     return Scalar(value.reshape(())) if library_of(value).is_traced(value) else value.item()
 
 
-__all__ = ["Library", "Scalar", "all_paths", "known", "library_of"]
+__all__ = ["ArrayLibrary", "Scalar", "all_paths", "known", "library_of"]

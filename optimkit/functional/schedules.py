@@ -1,4 +1,4 @@
-"""Schedules as functions of the step, for rules as functions, optax, and whatever else takes them."""
+"""Schedules as functions of the step, which rules as functions take, and optax too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from optimkit import lr_scheduler
 from optimkit.backends.memory import is_array
 from optimkit.functional.scalars import Scalar, all_paths, known, library_of
-from optimkit.functional.setting import Setting, is_unknown
+from optimkit.functional.surroundings import Surroundings, is_unknown
 from optimkit.lr_scheduler.schedules import SCHEDULES
 
 # A function of the step is a schedule as it stands.
@@ -44,10 +44,10 @@ class Schedule:
             step = step.item()
         if not is_array(step) and not any(map(is_unknown, self._options.values())):
             return self._function(step)
-        setting = Setting([step], self._options)
-        with setting.computing():
-            count = Scalar(step, count=True) if is_array(step) else step
-            return setting.kept(all_paths(lambda: self._function(count)) + 0 * count)
+        around = Surroundings([step], self._options)
+        with around.computing():
+            count: Any = Scalar(step, count=True) if is_array(step) else step
+            return around.kept(all_paths(lambda: self._function(count)) + 0 * count)
 
     def __repr__(self) -> str:
         options = ", ".join(f"{name}={value!r}" for name, value in self._options.items())

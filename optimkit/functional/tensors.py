@@ -12,7 +12,7 @@ from torch import Tensor
 from optimkit.backends.adapters import Adapter
 from optimkit.backends.adapters.torch import NUMPY_DTYPES, TorchAdapter
 from optimkit.functional.namespace import Namespace
-from optimkit.functional.scalars import Library, Scalar
+from optimkit.functional.scalars import ArrayLibrary, Scalar
 
 
 class _Root(torch.autograd.Function):
@@ -37,23 +37,28 @@ class _Root(torch.autograd.Function):
         return torch.where(zero, 0.0, 0.5 / torch.where(zero, 1.0, root))
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         return grad * _Root._slope(ctx.saved_tensors[0])
 
     @staticmethod
-    def jvp(ctx: Any, change: Tensor) -> Tensor:  # type: ignore[override]
+    def jvp(ctx: Any, change: Tensor) -> Tensor:
         return change * _Root._slope(ctx.saved_tensors[0])
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[int], x: Tensor) -> tuple[Tensor, int]:  # type: ignore[override]
-        return _Root.apply(x), in_dims[0]
+    def vmap(info: Any, in_dims: tuple[int], x: Tensor) -> tuple[Tensor, int]:
+        return root(x), in_dims[0]
 
 
-class _Torch(Library):
+root: Any = _Root.apply
+
+
+class _Torch(ArrayLibrary):
     rank = 1
 
     def double(self, x: Any) -> Any:
-        return x.to(torch.float64) if isinstance(x, Tensor) else torch.tensor(x, dtype=torch.float64)
+        return (
+            x.to(torch.float64) if isinstance(x, Tensor) else torch.tensor(x, dtype=torch.float64)
+        )
 
     def rounded(self, x: Any, like: Any) -> Any:
         return x.to(like.device, like.dtype)
@@ -89,7 +94,7 @@ class _Torch(Library):
         return self.double(value.double if isinstance(value, Scalar) else value)
 
 
-NAMESPACE = Namespace(xp, _Root.apply)
+NAMESPACE = Namespace(xp, root)
 
 
 class FollowedTensors(TorchAdapter):

@@ -18,7 +18,7 @@ from optimkit.functional.leaf import (
 )
 from optimkit.functional.scalars import Scalar, all_paths, known
 from optimkit.functional.schedules import value_at
-from optimkit.functional.setting import Setting, is_unknown
+from optimkit.functional.surroundings import Surroundings, is_unknown
 from optimkit.functional.trees import Tree, tree_of
 from optimkit.groups import hyper_of
 from optimkit.naming import kind_of, naming
@@ -47,7 +47,7 @@ class Transformation:
             if callable(value) and not isinstance(value, type)
         }
         first = {name: self._scheduled(name, 0) for name in self._schedules}
-        with Setting((), options | first).computing():
+        with Surroundings((), options | first).computing():
             self._options = rule.unbound(**options | first)
         for name, value in first.items():
             if self._options.get(name) is not value:
@@ -96,17 +96,17 @@ class Transformation:
             For what is no array that the rule can step; the message has its path.
         """
         tree = tree_of(params)
-        setting = Setting(tree.leaves, self._options, self._rule.native)
-        with setting.computing():
-            leaves, hyper = list(map(setting.taken, tree.leaves)), self._hyper(0)
-            self._check_params(setting, tree, leaves, hyper)
-            states = [first_state(self._rule, setting.adapter(x), x, hyper) for x in leaves]
+        around = Surroundings(tree.leaves, self._options, self._rule.native)
+        with around.computing():
+            leaves, hyper = list(map(around.taken, tree.leaves)), self._hyper(0)
+            self._check_params(around, tree, leaves, hyper)
+            states = [first_state(self._rule, around.adapter(x), x, hyper) for x in leaves]
             names = dict.fromkeys(name for state in states for name in state)
             columns = {
-                name: tree.build([setting.kept(state.get(name)) for state in states])
+                name: tree.build([around.kept(state.get(name)) for state in states])
                 for name in names
             }
-            return {"step": setting.library.count(0), **columns}
+            return {"step": around.library.count(0), **columns}
 
     def step(self, params: Any, grads: Any, state: State) -> tuple[Any, State]:
         """Return the parameters after a step, and the new state.
@@ -129,29 +129,31 @@ class Transformation:
         given = tree.match(grads, f"{self._name}: gradients")
         counts, columns = self._read(tree, state)
         arrays = chain(tree.leaves, given, counts, *columns.values())
-        setting = Setting(arrays, self._options, self._rule.native)
-        with setting.computing():
-            leaves, found = list(map(setting.taken, tree.leaves)), list(map(setting.taken, given))
-            entries = {name: list(map(setting.taken, column)) for name, column in columns.items()}
-            states = [{name: column[i] for name, column in entries.items()} for i in range(len(leaves))]
+        around = Surroundings(arrays, self._options, self._rule.native)
+        with around.computing():
+            leaves, found = list(map(around.taken, tree.leaves)), list(map(around.taken, given))
+            entries = {name: list(map(around.taken, column)) for name, column in columns.items()}
+            states = [
+                {name: column[i] for name, column in entries.items()} for i in range(len(leaves))
+            ]
             hypers = {id(count): self._hyper(known("step", count)) for count in counts}
             for i, (path, grad) in enumerate(zip(tree.paths, found, strict=True)):
-                with naming(self._name, lambda path=path: _label(path)):
-                    adapter, hyper = setting.adapter(leaves[i]), hypers[id(counts[i])]
+                with naming(self._name, _label(path)):
+                    adapter, hyper = around.adapter(leaves[i]), hypers[id(counts[i])]
                     check_param(self._rule, adapter, leaves[i], hyper)
                     if grad is not None:
                         found[i] = checked_gradient(adapter, leaves[i], grad)
-                        self._check_state(setting, leaves[i], states[i])
+                        self._check_state(around, leaves[i], states[i])
             results = [
                 (x, {})
                 if grad is None
-                else self._stepped(setting, x, grad, own, hypers[id(count)], count)
+                else self._stepped(around, x, grad, own, hypers[id(count)], count)
                 for x, grad, own, count in zip(leaves, found, states, counts, strict=True)
             ]
             new: State = {"step": _counted(tree, state["step"], counts, found)}
             for name, column in entries.items():
                 new[name] = tree.build(
-                    [setting.kept(x[1].get(name, column[i])) for i, x in enumerate(results)]
+                    [around.kept(x[1].get(name, column[i])) for i, x in enumerate(results)]
                 )
             return tree.build([x for x, _ in results]), new
 
@@ -185,11 +187,11 @@ class Transformation:
         return hyper_of(options, options)
 
     def _check_params(
-        self, setting: Setting, tree: Tree, leaves: Sequence[Any], hyper: SimpleNamespace
+        self, around: Surroundings, tree: Tree, leaves: Sequence[Any], hyper: SimpleNamespace
     ) -> None:
         for path, param in zip(tree.paths, leaves, strict=True):
             with naming(self._name, _label(path)):
-                check_param(self._rule, setting.adapter(param), param, hyper)
+                check_param(self._rule, around.adapter(param), param, hyper)
 
     def _read(self, tree: Tree, state: Any) -> tuple[list[Any], dict[str, list[Any]]]:
         """The count and the entries of the state of each parameter."""
@@ -207,18 +209,18 @@ class Transformation:
             return [count] * len(tree.leaves), columns
         return tree.match(count, f"{self._name}: state step"), columns
 
-    def _known_entries(self, setting: Setting, param: Any) -> dict[str, Entry]:
-        adapter = setting.adapter(param)
+    def _known_entries(self, around: Surroundings, param: Any) -> dict[str, Entry]:
+        adapter = around.adapter(param)
         shape, dtype, _ = adapter.describe(param)
         key = adapter, shape, dtype
         if key not in self._entries:
             self._entries[key] = entries_of(self._rule, adapter, param, self._hyper(0))
         return self._entries[key]
 
-    def _check_state(self, setting: Setting, param: Any, state: State) -> None:
+    def _check_state(self, around: Surroundings, param: Any, state: State) -> None:
         """Raise if a state is none of this rule for this parameter."""
-        adapter = setting.adapter(param)
-        for name, entry in self._known_entries(setting, param).items():
+        adapter = around.adapter(param)
+        for name, entry in self._known_entries(around, param).items():
             value = state.get(name)
             if value is None:
                 raise KeyError(f"its state has no {name}")
@@ -233,9 +235,9 @@ class Transformation:
                 raise TypeError(f"its state {name} has dtype {dtype}; {entry.dtype} is needed")
 
     def _stepped(
-        self, setting: Setting, param: Any, grad: Any, state: State, hyper: Any, count: Any
+        self, around: Surroundings, param: Any, grad: Any, state: State, hyper: Any, count: Any
     ) -> tuple[Any, State]:
-        entries = self._known_entries(setting, param)
+        entries = self._known_entries(around, param)
         own = {
             name: known(name, state[name]) if entry.shape is None else state[name]
             for name, entry in entries.items()
@@ -243,7 +245,7 @@ class Transformation:
         late = tuple(name for name, entry in entries.items() if entry.late)
         before = known("step", count)
         step = Scalar(count + 1, count=True) if isinstance(before, Scalar) else before + 1
-        return stepped(self._rule, setting.adapter(param), param, grad, own, late, hyper, step)
+        return stepped(self._rule, around.adapter(param), param, grad, own, late, hyper, step)
 
 
 def _label(path: str) -> str:

@@ -33,9 +33,15 @@ def node_of(x: Any) -> Node | None:
         return Node("a dict", dict(x), lambda children: _like(x, children))
     if isinstance(x, list | tuple):
         named = getattr(x, "_fields", None)
-        kind = type(x).__name__ if named else f"a {'list' if isinstance(x, list) else 'tuple'}"
-        build = type(x)._make if named else type(x)  # type: ignore[union-attr]
-        return Node(kind, dict(enumerate(x) if named is None else zip(named, x, strict=True)), build)
+        kind = (
+            type(x).__name__
+            if named is not None
+            else f"a {'list' if isinstance(x, list) else 'tuple'}"
+        )
+        build = type(x)._make if named is not None else type(x)  # type: ignore[union-attr]
+        return Node(
+            kind, dict(enumerate(x) if named is None else zip(named, x, strict=True)), build
+        )
     return _registered(x)
 
 

@@ -18,11 +18,13 @@ Anneal = Callable[[float, float, float], float]
 
 def _real(x: Any) -> float:
     """A number as a float; one that is not known yet, such as a traced step, stays as it is."""
-    return x if hasattr(x, "float32") else float(x)
+    real: float = x if hasattr(x, "float32") else float(x)
+    return real
 
 
 def _cos(x: Any) -> float:
-    return x.cos() if hasattr(x, "cos") else math.cos(x)  # type: ignore[no-any-return]
+    cosine: float = x.cos() if hasattr(x, "cos") else math.cos(x)
+    return cosine
 
 
 def scaled(step: int, base_lr: float, lr_lambda: Callable[[int], float]) -> float:

@@ -16,7 +16,7 @@ from optimkit.validation.reference.case import Case
 
 sys.path.append(str(Path(__file__).parents[1] / "algorithms"))
 
-from test_every_library import EMPTY, SHAPES, TABLE, expected, problem, rule_of  # noqa: E402
+from test_every_library import EMPTY, SHAPES, TABLE, expected, problem, rule_of
 
 CASES = [case for case in TABLE if functional.objection(rule_of(case)) is None]
 Step = Callable[..., tuple[Any, dict[str, Any]]]
@@ -51,9 +51,21 @@ def run_on(library: Library, case: Case, dtype: str, shapes: Any, **how: Any) ->
     params = list(map(library.array, starts))
     grads = [list(map(library.array, row)) for row in rows]
     found = run(transformation(rule_of(case), case.options), params, grads, **how)
+
     def plain(x: Any) -> Any:
         return library.to_numpy(x) if hasattr(x, "shape") else x
+
     return [(plain(x), {k: plain(v) for k, v in state.items()}) for x, state in found]
 
 
-__all__ = ["CASES", "EMPTY", "SHAPES", "expected", "np", "rule_of", "run", "run_on", "transformation"]
+__all__ = [
+    "CASES",
+    "EMPTY",
+    "SHAPES",
+    "expected",
+    "np",
+    "rule_of",
+    "run",
+    "run_on",
+    "transformation",
+]

@@ -138,6 +138,16 @@ ALLOWED: list[tuple[str, tuple[str, ...]]] = [
         "optimkit.swa_utils",
         ("optimkit.swa_utils", "optimkit.backends", "optimkit.lr_scheduler", *sorted(SHELL)),
     ),
+    (
+        "optimkit.functional",
+        (
+            "optimkit.functional",
+            "optimkit.algorithms",
+            "optimkit.backends",
+            "optimkit.lr_scheduler",
+            *sorted(SHELL),
+        ),
+    ),
     ("optimkit.clip", ("optimkit.backends", *sorted(SHELL))),
     ("optimkit.saving", ("optimkit.backends", *sorted(SHELL))),
     ("optimkit.backends.adapters", (*ADAPTERS, "optimkit.backends.kernel_cache")),

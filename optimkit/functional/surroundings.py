@@ -27,7 +27,7 @@ def scalars_in(values: Iterable[Any]) -> Iterator[Scalar]:
             yield from scalars_in(value)
 
 
-class Setting:
+class Surroundings:
     """The libraries of a call.
 
     Where anything is JAX's, numbers of the state are JAX arrays and NumPy's arrays are taken as
@@ -62,7 +62,7 @@ class Setting:
         return library.adapter(self._native or library in self._traced) or adapter_of(x)
 
     def kept(self, value: Any) -> Any:
-        """Return what a state has of a rule's entry: a number as the library keeps it, () for none."""
+        """Return what a state has of an entry: a number as the library keeps it, () for none."""
         if value is None:
             return ()  # which JAX and torch map over, unlike torch over None
         if is_array(value) or isinstance(value, str):
@@ -70,4 +70,4 @@ class Setting:
         return self.library.number(value, self._precision)
 
 
-__all__ = ["Setting", "is_unknown"]
+__all__ = ["Surroundings", "is_unknown"]
