@@ -11,6 +11,7 @@ from typing import Any
 
 from optimkit import algorithms
 from optimkit.functional.transformation import OF_CLASSES, Transformation
+from optimkit.naming import naming
 from optimkit.rule import Rule
 
 
@@ -65,7 +66,8 @@ def _function_of(name: str) -> Callable[..., Transformation]:
     rule = rules()[name]
 
     def function(*args: Any, **options: Any) -> Transformation:
-        bound = function.__signature__.bind(*args, **options)  # type: ignore[attr-defined]
+        with naming(name):
+            bound = function.__signature__.bind(*args, **options)  # type: ignore[attr-defined]
         return of(rule, **bound.arguments)
 
     params = [

@@ -12,6 +12,7 @@ from optimkit.backends.memory import is_array
 from optimkit.functional.scalars import Scalar, all_paths, known, library_of
 from optimkit.functional.surroundings import Surroundings, is_unknown
 from optimkit.lr_scheduler.schedules import SCHEDULES
+from optimkit.naming import naming
 
 # A function of the step is a schedule as it stands.
 OF_FUNCTIONS = ("LambdaLR", "MultiplicativeLR")
@@ -92,8 +93,9 @@ def sequential(schedules: Sequence[Callable[[Any], Any]], milestones: Sequence[i
 def value_at(schedule: Callable[[Any], Any], count: Any) -> Any:
     """Call a schedule, of ours or not, after a number of steps that may not be known."""
     if isinstance(count, Scalar) and not getattr(schedule, "takes_scalars", False):
-        return known("schedule", schedule(count.value))
-    return known("schedule", schedule(count))
+        value = schedule(count.value)
+        return Scalar(value) if is_array(value) else value
+    return known("a schedule's value", schedule(count))
 
 
 def _factory(name: str) -> Callable[..., Schedule]:
@@ -104,7 +106,8 @@ def _factory(name: str) -> Callable[..., Schedule]:
     takes = signature(scheduler).parameters
 
     def make(*args: Any, **options: Any) -> Schedule:
-        given = make.__signature__.bind(*args, **options).arguments  # type: ignore[attr-defined]
+        with naming(name):
+            given = make.__signature__.bind(*args, **options).arguments  # type: ignore[attr-defined]
         given = {key: known(key, value) for key, value in given.items()}
         if not any(map(is_unknown, given.values())):  # then the scheduler says what is wrong
             group = {"lr": given.get("base_lr", given.get("max_lr"))}

@@ -23,7 +23,7 @@ class _Root(torch.autograd.Function):
     def forward(x: Tensor) -> Tensor:
         if x.is_cpu and x.dtype in NUMPY_DTYPES:
             with np.errstate(invalid="ignore"):
-                return torch.from_numpy(np.sqrt(x.detach().contiguous().numpy())).reshape(x.shape)
+                return torch.from_numpy(np.asarray(np.sqrt(x.detach().numpy())))
         return torch.sqrt(x)
 
     @staticmethod

@@ -31,17 +31,11 @@ def node_of(x: Any) -> Node | None:
         return None
     if isinstance(x, Mapping):
         return Node("a dict", dict(x), lambda children: _like(x, children))
+    if isinstance(x, tuple) and hasattr(x, "_fields"):
+        return Node(type(x).__name__, x._asdict(), type(x)._make)
     if isinstance(x, list | tuple):
-        named = getattr(x, "_fields", None)
-        kind = (
-            type(x).__name__
-            if named is not None
-            else f"a {'list' if isinstance(x, list) else 'tuple'}"
-        )
-        build = type(x)._make if named is not None else type(x)  # type: ignore[union-attr]
-        return Node(
-            kind, dict(enumerate(x) if named is None else zip(named, x, strict=True)), build
-        )
+        kind = "a list" if isinstance(x, list) else "a tuple"
+        return Node(kind, dict(enumerate(x)), type(x))
     return _registered(x)
 
 

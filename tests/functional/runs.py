@@ -40,15 +40,24 @@ def run(
     for row in grads:
         params, state = step(params, row, state)
     return [
-        (param, {name: x[i] for name, x in state.items() if name != "step" and x[i] is not None})
+        (
+            param,
+            {
+                name: x[i]
+                for name, x in state.items()
+                if name != "step" and not isinstance(x[i], tuple)
+            },
+        )
         for i, param in enumerate(params)
     ]
 
 
-def run_on(library: Library, case: Case, dtype: str, shapes: Any, **how: Any) -> Any:
+def run_on(
+    library: Library, case: Case, dtype: str, shapes: Any, array: Any = None, **how: Any
+) -> Any:
     """`run` a case of the table on a library, as NumPy's arrays."""
     starts, rows = problem(case, dtype, shapes)
-    params = list(map(library.array, starts))
+    params = list(map(array or library.array, starts))
     grads = [list(map(library.array, row)) for row in rows]
     found = run(transformation(rule_of(case), case.options), params, grads, **how)
 
