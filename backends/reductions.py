@@ -34,7 +34,9 @@ def total(xp: Any, x: Any, axis: int = -1) -> Any:
         sums = np.empty(1, x.dtype)
         kernel.rows(x.reshape(1, -1), 0, sums)
         return sums.reshape(x.shape[:axis] + x.shape[axis:][1:])
-    x = x if axis == 0 else xp.moveaxis(x, axis, 0)
+    if axis != 0:
+        axes = list(range(x.ndim))
+        x = xp.permute_dims(x, (axes.pop(axis), *axes))
     count = x.shape[0]
     if count == 0:
         return xp.sum(x, axis=0, dtype=x.dtype)

@@ -34,7 +34,7 @@ from optimkit.parameter import Parameter
 from optimkit.saving import load, save
 
 if TYPE_CHECKING:
-    from optimkit import lr_scheduler, swa_utils
+    from optimkit import functional, lr_scheduler, swa_utils
     from optimkit.wrappers import accumulate, skip_nonfinite
 
 __version__ = "0.1.0"
@@ -63,6 +63,7 @@ __all__ = [
     "available_engines",
     "clip_grad_norm_",
     "clip_grad_value_",
+    "functional",
     "get_total_norm",
     "load",
     "lr_scheduler",
@@ -76,7 +77,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import what not every program needs when it is first named."""
-    if name in ("lr_scheduler", "swa_utils"):
+    if name in ("functional", "lr_scheduler", "swa_utils"):
         return import_module(f"{__name__}.{name}")
     if name in ("accumulate", "skip_nonfinite"):
         return getattr(import_module(f"{__name__}.wrappers"), name)

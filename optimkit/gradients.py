@@ -191,6 +191,12 @@ def check_gradient(adapter: Adapter, array: Any, grad: Any) -> Any:
     if adapter.signature(array) == adapter.signature(grad):
         adapter.check_gradient(grad)
         return grad
+    check_alike(adapter, array, grad)
+    return grad
+
+
+def check_alike(adapter: Adapter, array: Any, grad: Any) -> None:
+    """Raise if a gradient is not of the shape and dtype and on the device of `array`."""
     shape, dtype, device = adapter.describe(array)
     grad_shape, grad_dtype, grad_device = adapter.describe(grad)
     if grad_shape != shape:
@@ -200,4 +206,3 @@ def check_gradient(adapter: Adapter, array: Any, grad: Any) -> Any:
     if grad_device != device:
         raise RuntimeError(f"its gradient is on {grad_device}; {device} is needed")
     adapter.check_gradient(grad)
-    return grad

@@ -58,7 +58,7 @@ def lerp_as_torch(xp: Any, start: Any, end: Any, weight: float) -> Any:
 
 def add_scaled(xp: Any, x: Any, alpha: float, y: Any) -> Any:
     """``x + alpha y``, where `y` may be of `bfloat16`. The memory of both is used up."""
-    if _has_bfloat16(xp):
+    if _has_bfloat16(xp) and not hasattr(alpha, "float32"):  # which is not known yet
         return x.add_(y, alpha=alpha)
     y = xp.astype(y, x.dtype, copy=False)
     y *= alpha

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from numbers import Number
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -96,23 +96,23 @@ class Rule:
         **options
             Arguments of the constructor, which decides what becomes of them; `params` not.
         """
-        defaults = cls._unbound(**options).defaults
-        return hyper_of(defaults, defaults)
+        defaults = cls.unbound(**options)
+        return cls.check_group(defaults, defaults)
 
     def legacy(self) -> dict[str, Any]:
         """Options for a checkpoint older than they are: the constructor's own defaults."""
         try:
-            return self.defaults | self._unbound().defaults
+            return self.defaults | self.unbound()
         except (TypeError, ValueError):  # it cannot do without being given some
             return self.defaults
 
     @classmethod
-    def _unbound(cls, **options: Any) -> Self:
-        """Run the constructor without parameters."""
+    def unbound(cls, **options: Any) -> dict[str, Any]:
+        """Return what the constructor makes of options, without parameters and unchecked."""
         rule = cls.__new__(cls)
         vars(rule)["_without_params"] = True
         rule.__init__((), **options)  # type: ignore[misc]
-        return rule
+        return rule.defaults
 
     @classmethod
     def check_group(cls, group: Mapping[str, Any], names: Iterable[str]) -> Any:

@@ -10,7 +10,7 @@ from optimkit.backends.adapters.base import Adapter, Addresses, Geometry, Layout
 
 __all__ = ["Adapter", "Addresses", "Geometry", "Layout", "adapter_of", "address_key"]
 
-LIBRARIES = ("numpy", "cupy", "torch")
+LIBRARIES = ("numpy", "cupy", "torch", "jax")
 SPREAD = "torch.distributed.tensor.DTensor"
 
 

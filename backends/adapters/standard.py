@@ -16,11 +16,6 @@ class StandardAdapter(Adapter):
         return bool(compat.is_array_api_obj(x)) and hasattr(x, "dtype")
 
     def check_parameter(self, x: Any) -> None:
-        if compat.is_jax_array(x):
-            raise TypeError(
-                "JAX arrays are immutable and cannot be updated in place; "
-                "optimize a NumPy copy (numpy.array) or use optax"
-            )
         if not compat.is_writeable_array(x) or not hasattr(x, "__setitem__"):
             raise ValueError("it is read-only; an array that can be written to is needed")
         xp = compat.array_namespace(x)

@@ -11,8 +11,20 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
+from typing import Any
 
 Anneal = Callable[[float, float, float], float]
+
+
+def _real(x: Any) -> float:
+    """A number as a float; one that is not known yet, such as a traced step, stays as it is."""
+    real: float = x if hasattr(x, "float32") else float(x)
+    return real
+
+
+def _cos(x: Any) -> float:
+    cosine: float = x.cos() if hasattr(x, "cos") else math.cos(x)
+    return cosine
 
 
 def scaled(step: int, base_lr: float, lr_lambda: Callable[[int], float]) -> float:
@@ -30,13 +42,13 @@ def multiplicative(step: int, base_lr: float, lr_lambda: Callable[[int], float])
 
 def step_decay(step: int, base_lr: float, step_size: int, gamma: float = 0.1) -> float:
     """``base_lr · gamma^⌊t / step_size⌋``."""
-    return float(base_lr * gamma ** (step // step_size))
+    return _real(base_lr * gamma ** (step // step_size))
 
 
 def multi_step(step: int, base_lr: float, milestones: Iterable[int], gamma: float = 0.1) -> float:
     """``base_lr · gamma^n``, where ``n`` counts the milestones up to ``t``, repeats included."""
-    passed = sum(n for milestone, n in Counter(milestones).items() if milestone <= step)
-    return float(base_lr * gamma**passed)
+    passed = sum(n * (milestone <= step) for milestone, n in Counter(milestones).items())
+    return _real(base_lr * gamma**passed)
 
 
 def constant(step: int, base_lr: float, factor: float = 1.0 / 3, total_iters: int = 5) -> float:
@@ -59,17 +71,17 @@ def linear(
 
 def exponential(step: int, base_lr: float, gamma: float) -> float:
     """``base_lr · gamma^t``."""
-    return float(base_lr * gamma**step)
+    return _real(base_lr * gamma**step)
 
 
 def polynomial(step: int, base_lr: float, total_iters: int = 5, power: float = 1.0) -> float:
     """``base_lr · (1 - min(t, T) / T)^power`` with ``T = total_iters``."""
-    return float(base_lr * (1.0 - min(total_iters, step) / total_iters) ** power)
+    return _real(base_lr * (1.0 - min(total_iters, step) / total_iters) ** power)
 
 
 def cosine(step: float, base_lr: float, T_max: float, eta_min: float = 0.0) -> float:
     """``eta_min + (base_lr - eta_min) · (1 + cos(π t / T_max)) / 2``."""
-    return eta_min + (base_lr - eta_min) * (1 + math.cos(math.pi * step / T_max)) / 2
+    return eta_min + (base_lr - eta_min) * (1 + _cos(math.pi * step / T_max)) / 2
 
 
 def warm_restart_position(step: float, T_0: int, T_mult: int = 1) -> tuple[float, int]:
@@ -102,7 +114,7 @@ def cycle_scale(x: float, mode: str, gamma: float = 1.0) -> float:
     """Height of a cycle: 1, half as much with each cycle ``x``, or ``gamma^x`` at step ``x``."""
     if mode == "triangular":
         return 1.0
-    return float(1 / (2.0 ** (x - 1)) if mode == "triangular2" else gamma**x)
+    return _real(1 / (2.0 ** (x - 1)) if mode == "triangular2" else gamma**x)
 
 
 def cyclic(
@@ -128,7 +140,7 @@ def cyclic(
 
 def anneal_cos(start: float, end: float, fraction: float) -> float:
     """From ``start`` to ``end`` along half a cosine wave."""
-    return end + (start - end) / 2.0 * (math.cos(math.pi * fraction) + 1)
+    return end + (start - end) / 2.0 * (_cos(math.pi * fraction) + 1)
 
 
 def anneal_linear(start: float, end: float, fraction: float) -> float:

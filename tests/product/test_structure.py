@@ -150,6 +150,16 @@ ALLOWED: list[tuple[str, tuple[str, ...]]] = [
     ),
     ("optimkit.wrappers", ("optimkit.wrappers", "optimkit.backends", *sorted(SHELL))),
     ("optimkit.torch", tuple(sorted(SHELL))),
+    (
+        "optimkit.functional",
+        (
+            "optimkit.functional",
+            "optimkit.algorithms",
+            "optimkit.backends",
+            "optimkit.lr_scheduler",
+            *sorted(SHELL),
+        ),
+    ),
     ("optimkit.clip", ("optimkit.backends", *sorted(SHELL))),
     ("optimkit.saving", ("optimkit.backends", *sorted(SHELL))),
     ("optimkit.backends.adapters", (*ADAPTERS, "optimkit.backends.kernel_cache")),

@@ -1,0 +1,330 @@
+"""Numbers that are not known while a rule is called: a traced step, a traced option.
+
+A rule computes with Python numbers beside its arrays. Inside ``jax.jit``, ``jax.vmap`` or
+``torch.func.vmap`` a step or an option has no value yet; a `Scalar` stands in for it. Its
+arithmetic is that of 0-d arrays in float64, as Python's is, and it is rounded to the dtype of an
+array where it meets one, as a Python number is. Where it decides what is computed (``if nu > 5``),
+`all_paths` calls the rule once for each way the decision may go, and takes what holds, element by
+element.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar
+from functools import cache, reduce
+from importlib import import_module
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from optimkit.backends.adapters import Adapter
+from optimkit.backends.memory import is_array
+from optimkit.backends.trace import SlotValue, StandIn
+
+MOST_PATHS = 64
+
+
+class ArrayLibrary:
+    """What is to be done with the arrays of a library: 0-d ones in float64, and others. NumPy's.
+
+    Attributes
+    ----------
+    rank : int
+        Of several libraries in a call the one of the highest rank decides what numbers are kept as.
+    """
+
+    rank = 0
+
+    def computing(self) -> AbstractContextManager[Any]:
+        """Return the context in which the rest is done."""
+        return nullcontext()
+
+    def double(self, x: Any) -> Any:
+        return np.asarray(x, np.float64)
+
+    def rounded(self, x: Any, like: Any) -> Any:
+        return x.astype(like.dtype)
+
+    def where(self, condition: Any, x: Any, y: Any) -> Any:
+        return np.where(condition, x, y)
+
+    def power(self, x: Any, y: Any) -> Any:
+        return np.power(x, y)
+
+    def function(self, name: str, x: Any) -> Any:
+        return getattr(np, name)(x)
+
+    def float32(self, x: Any) -> Any:
+        return x.astype(np.float32).astype(np.float64)
+
+    def span(self, x: Any) -> tuple[float, float]:
+        """Where all values of a count lie."""
+        return (float(x.min()), float(x.max())) if x.size else (0.0, 0.0)
+
+    def is_traced(self, x: Any) -> bool:
+        """Whether an array has no value yet, or one that a derivative is taken by."""
+        return False
+
+    def adapter(self, traced: bool) -> Adapter | None:
+        """The adapter whose views a rule can compute with, if it is not the usual one."""
+        return None
+
+    def taken(self, x: Any) -> Any:
+        """An array of another library as one of this, where that is meant."""
+        return x
+
+    def count(self, number: int) -> Any:
+        """A number of steps, as a state has it."""
+        return number
+
+    def precision(self) -> Any:
+        """The dtype of other numbers, as the user has it set."""
+        return None
+
+    def number(self, value: Any, dtype: Any) -> Any:
+        """Another number, as a state has it or a schedule returns it."""
+        return value.double if isinstance(value, Scalar) else value
+
+
+MODULES = {"jax": "jax_arrays", "torch": "tensors"}
+
+
+@cache
+def _library_of_type(kind: type) -> ArrayLibrary:
+    roots = {base.__module__.partition(".")[0] for base in kind.__mro__}
+    for root, module in MODULES.items():
+        if root in roots:
+            found: ArrayLibrary = import_module(f"optimkit.functional.{module}").LIBRARY
+            return found
+    return NUMPY
+
+
+def library_of(x: Any) -> ArrayLibrary:
+    """Return the library of an array; that of NumPy for all that are not traced."""
+    return _library_of_type(type(x))  # type: ignore[arg-type]  # a type is hashable
+
+
+NUMPY = ArrayLibrary()
+
+
+class _Path:
+    """The decisions of one call, those given and those that come after."""
+
+    def __init__(self, decisions: list[bool]) -> None:
+        self.decisions, self.given = decisions, len(decisions)
+        self.conditions: list[Any] = []
+        self.library = NUMPY
+
+    def decide(self, condition: Any, library: ArrayLibrary) -> bool:
+        self.library = library
+        place = len(self.conditions)
+        if place == len(self.decisions):
+            self.decisions.append(True)
+        decision = self.decisions[place]
+        self.conditions.append(condition if decision else ~condition)
+        return decision
+
+    @property
+    def holds(self) -> Any:
+        return reduce(operator.and_, self.conditions)
+
+
+_path: ContextVar[_Path | None] = ContextVar("optimkit_path", default=None)
+
+
+def all_paths(function: Callable[[], Any]) -> Any:
+    """Call `function` for each way in which conditions on scalars may turn out.
+
+    Returns
+    -------
+    result
+        A number, an array, a dict or a tuple of them, or None: with a `where` for each condition.
+        What one path has in a dict and another has not is that path's.
+    """
+    open_paths: list[list[bool]] = [[]]
+    found: list[tuple[_Path, Any]] = []
+    while open_paths:
+        path = _Path(open_paths.pop())
+        token = _path.set(path)
+        try:
+            result = function()
+        finally:
+            _path.reset(token)
+        if not path.conditions:
+            return result
+        found.append((path, result))
+        if len(found) > MOST_PATHS:
+            raise ValueError(
+                f"more than {MOST_PATHS} ways to compute this with a step or an option that is not "
+                "known while it is traced"
+            )
+        later = range(path.given, len(path.decisions))
+        open_paths += [[*path.decisions[:place], False] for place in later]
+    *others, (_, result) = found
+    for path, other in reversed(others):
+        result = _chosen(path.holds, other, result, path.library)
+    return result
+
+
+def _chosen(condition: Any, x: Any, y: Any, library: ArrayLibrary) -> Any:
+    """Return `x` where the condition holds, and else `y`."""
+    if x is y or y is None:
+        return x
+    if isinstance(x, tuple):
+        return tuple(_chosen(condition, a, b, library) for a, b in zip(x, y, strict=True))
+    if isinstance(x, Mapping):
+        return {k: _chosen(condition, x.get(k, y.get(k)), y.get(k), library) for k in {**y, **x}}
+    if is_array(x) and is_array(y):
+        return library.where(condition, x, y)
+    if type(x) is type(y) and not isinstance(x, Scalar) and x == y:
+        return x
+    if is_array(x) or is_array(y):
+        raise TypeError("what is an array on one path of the rule is a number on another")
+    a, b = (library.double(v.value if isinstance(v, Scalar) else v) for v in (x, y))
+    return Scalar(library.where(condition, a, b), library)
+
+
+class Scalar(SlotValue):
+    """A number in the place of a Python number, computed from what is not known yet.
+
+    Attributes
+    ----------
+    value : array
+        0-d; or, for schedules, of any shape, element by element.
+    """
+
+    __slots__ = ("_span", "library", "value")
+    __array_ufunc__ = None  # NumPy's arrays leave operators to this class
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(
+        self, value: Any, library: ArrayLibrary | None = None, count: bool = False
+    ) -> None:
+        self.library = library or library_of(value)
+        self.value = value
+        self._span = self.library.span(value) if count else None
+
+    @property
+    def double(self) -> Any:
+        """The value in float64; where the path does not hold 1, which harms no derivative."""
+        path = _path.get()
+        x = self.library.double(self.value)
+        if path is None or not path.conditions:
+            return x
+        return self.library.where(path.holds, x, self.library.double(1.0))
+
+    def rounded(self, like: Any) -> Any:
+        """The value in the dtype of an array."""
+        return self.library.rounded(self.double, like)
+
+    def float32(self) -> Scalar:
+        """The value rounded to float32, as `optimkit.rounding.float32` does."""
+        return Scalar(self.library.float32(self.double), self.library)
+
+    def sqrt(self) -> Scalar:
+        return Scalar(self.library.function("sqrt", self.double), self.library)
+
+    def cos(self) -> Scalar:
+        return Scalar(self.library.function("cos", self.double), self.library)
+
+    def __floor__(self) -> Scalar:
+        return Scalar(self.library.function("floor", self.double), self.library)
+
+    def __neg__(self) -> Scalar:
+        return Scalar(-self.double, self.library)
+
+    def __pos__(self) -> Scalar:
+        return self
+
+    def __abs__(self) -> Scalar:
+        return Scalar(abs(self.double), self.library)
+
+    def __bool__(self) -> bool:
+        return bool(operator.ne(self, 0))
+
+    def _is_needed(self, *args: Any) -> Any:
+        raise TypeError(
+            "the value of a step or an option is needed where it is not known, inside a function "
+            "that is traced or mapped; + - * / ** and comparisons do without, math.* and int() not"
+        )
+
+    __float__ = __int__ = __index__ = __complex__ = __round__ = __trunc__ = _is_needed
+
+
+class Condition(Scalar):
+    """A comparison of scalars: as a number 0 or 1."""
+
+    __slots__ = ()
+
+    def __bool__(self) -> bool:
+        path = _path.get()
+        if path is None:
+            self._is_needed()
+            raise AssertionError
+        return path.decide(self.value, self.library)
+
+
+def _operands(x: Scalar, other: Any) -> Any:
+    """Both as arrays of one dtype, and whether the other is one of the rule's; or None."""
+    if isinstance(other, Scalar):
+        return x.double, other.double, False
+    if isinstance(other, Real):
+        return x.double, x.library.double(float(other)), False
+    if isinstance(other, StandIn) or not is_array(other):
+        return None
+    return x.rounded(other), other, True
+
+
+def _binary(name: str, kind: type[Scalar] = Scalar) -> tuple[Any, Any]:
+    function = getattr(operator, name)
+
+    def apply(x: Scalar, other: Any, reflected: bool) -> Any:
+        pair = _operands(x, other)
+        if pair is None:
+            return NotImplemented
+        if kind is Condition and x._span is not None and isinstance(other, Real):
+            (low, high), number = x._span, float(other)
+            if not low <= number <= high:
+                return bool(function(low, number))
+        a, b, is_rules = pair
+        if reflected:
+            a, b = b, a
+        if is_rules:
+            return function(a, b)
+        if name == "pow":
+            return _power(x.library, a, b, other if not reflected else None)
+        return kind(function(a, b), x.library)
+
+    return (lambda x, y: apply(x, y, False)), (lambda x, y: apply(x, y, True))
+
+
+def _power(library: ArrayLibrary, x: Any, y: Any, exponent: Any) -> Scalar:
+    if exponent == 0.5 and not isinstance(exponent, Scalar):
+        return Scalar(library.function("sqrt", x), library)
+    return Scalar(library.power(x, y), library)
+
+
+for _name in ("add", "sub", "mul", "truediv", "pow", "floordiv", "mod"):
+    _forth, _back = _binary(_name)
+    setattr(Scalar, f"__{_name}__", _forth)
+    setattr(Scalar, f"__r{_name}__", _back)
+for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
+    setattr(Scalar, f"__{_name}__", _binary(_name, Condition)[0])
+
+
+def known(name: str, value: Any) -> Any:
+    """A number as Python's, or as a `Scalar` where it is not known or a gradient is to reach it."""
+    if isinstance(value, tuple | list):
+        return tuple(known(name, x) for x in value)
+    if isinstance(value, type) or not is_array(value):
+        return value
+    if int(np.prod(value.shape)) != 1:
+        raise ValueError(f"{name} must be one number, not an array of shape {tuple(value.shape)}")
+    return Scalar(value.reshape(())) if library_of(value).is_traced(value) else value.item()
+
+
+__all__ = ["ArrayLibrary", "Scalar", "all_paths", "known", "library_of"]
