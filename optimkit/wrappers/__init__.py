@@ -1,7 +1,7 @@
 """Optimizers around an optimizer: what decides when it steps, and with which gradients."""
 
-from optimkit.wrappers.accumulate import Accumulation, accumulate
+from optimkit.wrappers.accumulation import Accumulation, accumulate
 from optimkit.wrappers.base import Wrapper
-from optimkit.wrappers.skip_nonfinite import NonfiniteSkip, skip_nonfinite
+from optimkit.wrappers.skipping import NonfiniteSkip, skip_nonfinite
 
 __all__ = ["Accumulation", "NonfiniteSkip", "Wrapper", "accumulate", "skip_nonfinite"]

@@ -11,7 +11,7 @@ from optimkit.naming import naming
 from optimkit.norms import nonfinite
 from optimkit.state import step_count
 from optimkit.typing import OptimizerLike
-from optimkit.wrappers.accumulate import Accumulation
+from optimkit.wrappers.accumulation import Accumulation
 from optimkit.wrappers.base import Wrapper
 
 SHOWN = 5  # names in an error
