@@ -82,7 +82,7 @@ class TorchAdapter(Adapter):
         return isinstance(x, Tensor)
 
     def check_parameter(self, x: Any) -> None:
-        self.check_elements(x)
+        check_elements(x)
         if not (x.is_leaf or x.retains_grad):
             raise ValueError("can't optimize a non-leaf Tensor; pass the leaf it is made from")
         if not _has_memory(x):
@@ -90,17 +90,6 @@ class TorchAdapter(Adapter):
                 "it has no memory of its own (a meta, fake or wrapper tensor, or one inside a "
                 "transform of torch.func)"
             )
-
-    def check_elements(self, x: Any) -> None:
-        """Raise the error that says why no element of `x` can be optimized."""
-        if x.layout is not torch.strided:
-            raise TypeError(f"its layout is {x.layout}; only its gradient may be sparse")
-        if not (x.is_floating_point() or x.is_complex()):
-            raise TypeError(f"its dtype is {x.dtype}; a real or complex floating dtype is needed")
-        if x.is_neg() or x.is_conj():
-            raise ValueError("it is a lazily negated or conjugated view; resolve it first")
-        if overlaps_itself(x.shape, x.stride()):
-            raise ValueError("its elements overlap (an expanded tensor?); clone it")
 
     def signature(self, x: Any) -> Hashable:
         return type(x), x.dtype, x.device, x.shape, x.stride(), x.is_neg(), x.is_conj()
@@ -287,6 +276,18 @@ class TorchAdapter(Adapter):
 
     def empty_like(self, x: Any) -> Any:
         return torch.empty_like(x.detach())
+
+
+def check_elements(x: Any) -> None:
+    """Raise the error that says why no element of `x` can be optimized."""
+    if x.layout is not torch.strided:
+        raise TypeError(f"its layout is {x.layout}; only its gradient may be sparse")
+    if not (x.is_floating_point() or x.is_complex()):
+        raise TypeError(f"its dtype is {x.dtype}; a real or complex floating dtype is needed")
+    if x.is_neg() or x.is_conj():
+        raise ValueError("it is a lazily negated or conjugated view; resolve it first")
+    if overlaps_itself(x.shape, x.stride()):
+        raise ValueError("its elements overlap (an expanded tensor?); clone it")
 
 
 def is_wrapper(x: Tensor) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from optimkit.backends.adapters.torch import TorchAdapter, is_wrapper
+from optimkit.backends.adapters.torch import TorchAdapter, check_elements, is_wrapper
 from optimkit.backends.autograd.namespace import NAMESPACE
 from optimkit.backends.autograd.scalar import Scalar, carries
 from optimkit.backends.memory import is_array
@@ -17,7 +17,7 @@ class RecordingAdapter(TorchAdapter):
     """Views are tensors that remember what they are views of."""
 
     def check_parameter(self, x: Any) -> None:
-        self.check_elements(x)  # it need be no leaf, nor have memory of its own
+        check_elements(x)  # it need be no leaf, nor have memory of its own
         if is_wrapper(x):
             raise TypeError("it is a meta, fake or wrapper tensor, on which no step is recorded")
 
