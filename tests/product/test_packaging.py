@@ -17,14 +17,20 @@ from conftest import ROOT
 
 # Modules that are for a library and import it at their top.
 EXTRAS = {
-    "optimkit.swa_utils.averaged_module": "torch",
     "optimkit.backends.adapters.cupy": "cupy",
     "optimkit.backends.adapters.dtensor": "torch",
+    "optimkit.backends.adapters.jax": "jax",
     "optimkit.backends.adapters.torch": "torch",
-    "optimkit.wrappers.torch_wrapper": "torch",
     "optimkit.backends.autograd.adapter": "torch",
     "optimkit.backends.autograd.namespace": "torch",
     "optimkit.backends.autograd.scalar": "torch",
+    "optimkit.functional.jax_arrays": "jax",
+    "optimkit.functional.tensors": "torch",
+    "optimkit.lr_scheduler.torch_scheduler": "torch",
+    "optimkit.swa_utils.averaged_module": "torch",
+    "optimkit.torch": "torch",
+    "optimkit.torch_optimizer": "torch",
+    "optimkit.wrappers.torch_wrapper": "torch",
 }
 
 IMPORT_ALL = """
