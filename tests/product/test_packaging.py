@@ -17,6 +17,9 @@ from conftest import ROOT
 
 # Modules that are for a library and import it at their top.
 EXTRAS = {
+    "optimkit.lr_scheduler.torch_scheduler": "torch",
+    "optimkit.torch": "torch",
+    "optimkit.torch_optimizer": "torch",
     "optimkit.swa_utils.averaged_module": "torch",
     "optimkit.backends.adapters.cupy": "cupy",
     "optimkit.backends.adapters.torch": "torch",
