@@ -202,7 +202,7 @@ def report(theirs: dict[str, str], ours: dict[str, str], whole: bool) -> int:
         elif whole:
             status = 1
             print(f"PASSES NOW    {key}: {reason}")
-    print(f"{len(theirs) - len(failed)} passed, {len(failed)} failed")
+    print(f"{counts['passed'] - len(failed)} passed, {len(failed)} failed")
     return status
 
 

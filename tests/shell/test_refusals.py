@@ -142,6 +142,14 @@ BAD_GROUPS = [
 ]
 
 
+@pytest.mark.parametrize("lib", [ok, torch.optim])
+@pytest.mark.parametrize("params", [None, [{"params": [tensor(1.0)], "lr": 0.5}]])
+def test_options_are_looked_at_before_parameters(lib: Any, params: Any) -> None:
+    for name in ("SGD", "Adam", "LBFGS"):
+        with pytest.raises(ValueError, match=r"(?i)invalid l"):
+            getattr(lib, name)(params, lr=-1.0)
+
+
 @pytest.mark.parametrize(
     ("group", "error", "message"), [b[1:] for b in BAD_GROUPS], ids=[b[0] for b in BAD_GROUPS]
 )
