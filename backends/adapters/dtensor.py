@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch.distributed.tensor import DTensor, Partial, Replicate, Shard, distribute_tensor
 
@@ -131,10 +130,11 @@ class DTensorAdapter(TorchAdapter):
             self._check_mesh(value, like)
             value = value.redistribute(placements=like.placements).detach()
         else:  # all of it is here
-            if not isinstance(value, torch.Tensor):
-                value = torch.from_numpy(np.array(value))
             value = distribute_tensor(
-                value.to(like.device), like.device_mesh, like.placements, src_data_rank=None
+                TENSORS.convert(value, part(like)),
+                like.device_mesh,
+                like.placements,
+                src_data_rank=None,  # each process cuts its part out
             )
         return _spread_as(TENSORS.convert(part(value), part(like)), like)
 

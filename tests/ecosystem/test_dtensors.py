@@ -223,6 +223,17 @@ def _two_ways(rank: int, shape: tuple[int, int]) -> None:
         norms.append(ok.get_total_norm(grads))
         all_of_each = ok.get_total_norm([grad.full_tensor() for grad in grads])
         torch.testing.assert_close(norms[-1], all_of_each)
+        saved = optimizer.state_dict()
+        saved["state"] = {
+            number: {k: v.full_tensor() if v.ndim else v for k, v in state.items()}
+            for number, state in saved["state"].items()
+        }
+        again = ok.AdamW(model.parameters())
+        again.load_state_dict(saved)
+        for param, state in optimizer.state.items():
+            loaded = again.state[param]["exp_avg"]
+            assert loaded.placements == param.placements
+            assert torch.equal(loaded.to_local(), state["exp_avg"].to_local())
     assert same(*found)
     assert torch.equal(*norms)
 
