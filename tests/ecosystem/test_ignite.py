@@ -17,6 +17,7 @@ from ignite.handlers import (  # noqa: E402
     Checkpoint,
     CosineAnnealingScheduler,
     DiskSaver,
+    FastaiLRFinder,
     LRScheduler,
     PiecewiseLinear,
     create_lr_scheduler_with_warmup,
@@ -95,3 +96,21 @@ def test_checkpoints(tmp_path: Path) -> None:
     Checkpoint.load_objects(resumed, torch.load(path, weights_only=False))
     resumed["trainer"].run(BATCHES, max_epochs=4)
     assert same(whole(first["model"]), whole(resumed["model"]))
+
+
+@pytest.mark.filterwarnings("ignore:Run completed without loss diverging:UserWarning")
+def test_a_search_for_a_learning_rate_leaves_the_optimizer_as_it_was() -> None:
+    found = []
+    for lib in (ok, torch.optim):
+        model = network()
+        optimizer = lib.AdamW(model.parameters(), lr=0.001)
+        trainer = create_supervised_trainer(model, optimizer, nn.functional.mse_loss)
+        finder, kept = FastaiLRFinder(), {"model": model, "optimizer": optimizer}
+        batches = [batch(i) for i in range(20)]
+        with finder.attach(trainer, kept, end_lr=1.0, num_iter=20) as searching:
+            searching.run(batches)
+        found.append(finder.lr_suggestion())
+        assert same(whole(model), whole(network()))
+        assert optimizer.param_groups[0]["lr"] == 0.001
+        assert not optimizer.state
+    assert found[0] == found[1]

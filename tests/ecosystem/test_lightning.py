@@ -192,6 +192,61 @@ def test_line_searches_call_the_closure(tmp_path: Path) -> None:
     assert model.losses[-1] < model.losses[0] / 5
 
 
+def by_metric(lib: Any, schedulers: Any) -> Callable[[nn.Module], Any]:
+    def configure(net: nn.Module) -> Any:
+        optimizer = lib.AdamW(net.parameters(), lr=0.05)
+        scheduler = schedulers.ReduceLROnPlateau(optimizer, patience=0, threshold=0.5)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "monitor": "loss", "interval": "epoch"},
+        }
+
+    return configure
+
+
+def by_step(lib: Any, schedulers: Any) -> Callable[[nn.Module], Any]:
+    def configure(net: nn.Module) -> Any:
+        optimizer = lib.SGD(net.parameters(), lr=0.05, momentum=0.9)
+        scheduler = schedulers.OneCycleLR(optimizer, 0.1, total_steps=30)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    return configure
+
+
+class Logging(Net):
+    def training_step(self, found: Any, number: int) -> Any:
+        loss = super().training_step(found, number)
+        self.log("loss", loss, on_epoch=True)
+        return loss
+
+
+@pytest.mark.parametrize("schedulers", [torch.optim.lr_scheduler, ok.lr_scheduler])
+@pytest.mark.parametrize("how", [by_metric, by_step])
+def test_schedulers_by_step_and_by_metric(tmp_path: Path, how: Any, schedulers: Any) -> None:
+    found, rates = [], []
+    for lib, of in ((ok, schedulers), (torch.optim, torch.optim.lr_scheduler)):
+        model = Logging(how(lib, of))
+        fit = trainer(tmp_path, 4)
+        fit.fit(model, loader())
+        rates.append(fit.optimizers[0].param_groups[0]["lr"])
+        found.append(whole(model.net))
+    assert rates[0] == rates[1] != 0.05
+    assert near(*found)
+
+
+def test_stochastic_weight_averaging(tmp_path: Path) -> None:
+    from lightning.pytorch.callbacks import StochasticWeightAveraging
+
+    models = [Net(scheduled(lib)) for lib in LIBS.values()]
+    for model in models:
+        averaging = StochasticWeightAveraging(swa_lrs=0.01, swa_epoch_start=2)
+        trainer(tmp_path, 4, callbacks=[averaging]).fit(model, loader())
+    assert near(*[whole(model.net) for model in models])
+
+
 def test_fabric(tmp_path: Path) -> None:
     found = []
     for lib in LIBS.values():
