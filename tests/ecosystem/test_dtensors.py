@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import ROOT
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
@@ -43,6 +46,22 @@ def replicated(x: Any) -> Any:
     from torch.distributed.tensor import Replicate, distribute_tensor, init_device_mesh
 
     return nn.Parameter(distribute_tensor(x, init_device_mesh("cpu", (2,)), [Replicate()]))
+
+
+ALONE = """
+import sys, torch, optimkit as ok
+param = torch.nn.Parameter(torch.ones(3))
+param.grad = torch.ones(3)
+ok.AdamW([param]).step()
+ok.clip_grad_norm_([param], 1.0)
+print(*[name for name in sys.modules if name.startswith("optimkit.") and "dtensor" in name])
+"""
+
+
+def test_their_adapter_is_not_imported_without_them() -> None:
+    command = [sys.executable, "-c", ALONE]
+    run = subprocess.run(command, cwd=ROOT / "tests", capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == ""
 
 
 # ---------------------------------------------------------------- steps
