@@ -147,7 +147,8 @@ def renewed(old: Any, new: Any) -> Any:
         alike = isinstance(new, tuple | list) and len(old) == len(new)
         return tuple(map(renewed, old, new)) if alike else new
     if hasattr(old, "fill_") and (isinstance(new, Real) or is_tensor(new)):
-        old.detach().fill_(float(new))  # detached, since gradients may flow to it
+        number = new.detach() if hasattr(new, "detach") else new
+        old.detach().fill_(float(number))  # detached, since gradients may flow to it
         return old
     return new
 

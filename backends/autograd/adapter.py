@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -19,7 +20,10 @@ class RecordingAdapter(TorchAdapter):
     def check_parameter(self, x: Any) -> None:
         check_elements(x)  # it need be no leaf, nor have memory of its own
         if is_wrapper(x):
-            raise TypeError("it is a meta, fake or wrapper tensor, on which no step is recorded")
+            raise TypeError(
+                "it is a meta, fake or wrapper tensor, on which no step is recorded; a DTensor has "
+                "a plain one in full_tensor() and to_local()"
+            )
 
     def check_gradient(self, grad: Any) -> None:
         if grad.layout is not torch.strided:
@@ -65,6 +69,18 @@ class RecordingAdapter(TorchAdapter):
     def write(self, x: Any, view: Any, value: Any) -> None:
         with torch.enable_grad():
             x.copy_(value)
+
+    def take(self, x: Any) -> Any:
+        """Return a copy of a tensor with its history, which the tensor itself then has no more."""
+        with torch.enable_grad():
+            copy = x.clone()
+        x.detach_()
+        return copy
+
+    def divide_gradients(self, params: Sequence[Any], number: int) -> None:
+        with torch.enable_grad():
+            for param in params:
+                param.grad = param.grad / number
 
     def running_on(self, x: Any) -> AbstractContextManager[Any]:
         if torch.is_inference_mode_enabled():

@@ -8,6 +8,7 @@ from operator import index, not_
 from typing import Any, Literal
 
 from optimkit.backends.adapters import adapter_of
+from optimkit.backends.autograd import recording_adapter_of
 from optimkit.gradients import forget_gradients, labels
 from optimkit.naming import naming
 from optimkit.parameter import array_of
@@ -57,6 +58,9 @@ def accumulate(
     In the ``.grad`` of a torch tensor autograd has already added them up, in its dtype: there
     `step` counts, and `zero_grad` does nothing until the n-th call. No memory is needed. Do not
     divide the loss by n: either that or ``reduction="mean"``.
+
+    Around an optimizer with ``differentiable=True`` the sums are recorded as its steps are, and
+    gradients flow through them.
 
     A parameter that has no gradient in some micro-batches has zero there; without any it is left
     alone. A gradient that is wrong raises an error, and the micro-batch is not counted. If the step
@@ -225,7 +229,8 @@ class Accumulation(Wrapper):
         if kept and not self._complete:
             self._complete = True  # and stays so if there is no step: they are not divided again
             if divisor != 1:
-                adapter_of(kept[0]).divide_gradients(kept, divisor)
+                find = recording_adapter_of if self._sums.recorded else adapter_of
+                find(kept[0]).divide_gradients(kept, divisor)
         put = [] if given else here
         try:
             for i in put:
@@ -246,6 +251,13 @@ class Accumulation(Wrapper):
         numbers, apart = range(len(params)), list(map(_adds_up, params))
         here = list(numbers) if given else list(compress(numbers, map(not_, apart)))
         summed = params if given else [params[i] for i in here]
+        recorded = any(group.get("differentiable") for group in self.param_groups)
+        if recorded is not self._sums.recorded:
+            if any(self._sums.counts()):
+                raise RuntimeError(
+                    "accumulate: differentiable has changed; flush() or discard() what is pending"
+                )
+            self._sums = Sums(recorded)
         if not self._sums.is_of(summed):
             names = [label.removeprefix("parameter ") for label in labels(self.param_groups)]
             self._sums.fit(summed, [names[i] for i in here])

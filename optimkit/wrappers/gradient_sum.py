@@ -8,6 +8,7 @@ from typing import Any
 
 from optimkit.backends.adapters import adapter_of
 from optimkit.backends.adapters.headers import identities
+from optimkit.backends.autograd import recording_adapter_of
 from optimkit.backends.kept_trace import pure
 from optimkit.backends.sparse import RowSparse
 from optimkit.checkpoint import load_param
@@ -25,9 +26,9 @@ class GradientSum(Optimizer):
     gradients.
     """
 
-    def __init__(self, arrays: Sequence[Any], names: Sequence[str]) -> None:
+    def __init__(self, arrays: Sequence[Any], names: Sequence[str], recorded: bool) -> None:
         group = {"params": list(arrays), "param_names": list(names)}
-        super().__init__([group], {"divisor": None})
+        super().__init__([group], {"divisor": None, "differentiable": recorded})
 
     @staticmethod
     def init(xp: Any, param: Any, hyper: Any) -> dict[str, Any]:
@@ -48,9 +49,13 @@ class GradientSum(Optimizer):
 
 
 class Sums:
-    """The sums of the gradients of some parameters."""
+    """The sums of the gradients of some parameters.
 
-    def __init__(self) -> None:
+    If they are `recorded`, derivatives flow through them.
+    """
+
+    def __init__(self, recorded: bool = False) -> None:
+        self.recorded = recorded
         self._params: list[Any] = []
         self._names: Sequence[str] = ()
         self._rule: GradientSum | None = None
@@ -73,7 +78,7 @@ class Sums:
             with adapter.running_on(array):
                 known = old.get(id(param))
                 arrays.append(adapter.convert(array, array) if known is None else known)
-        rule = GradientSum(arrays, names) if params else None
+        rule = GradientSum(arrays, names, self.recorded) if params else None
         if rule is not None and before is not None:
             for array in arrays:
                 if array in before.state:
@@ -107,6 +112,8 @@ class Sums:
         finally:
             self._recount(counts)
         totals = [None if x is None else array for array, x in zip(arrays, dense, strict=True)]
+        if self.recorded:
+            totals = [None if x is None else recording_adapter_of(x).take(x) for x in totals]
         for i in self._rows.keys() | sparse.keys():
             found = [*self._rows.get(i, ()), *([sparse[i]] if i in sparse else ())]
             totals[i] = total_of_rows(found, arrays[i], divisor)
@@ -137,6 +144,9 @@ class Sums:
 
     def begin(self) -> None:
         """Begin anew."""
+        if self.recorded:  # forget the history, too
+            for state in filter(None, self._states()):
+                state["sum"] = state["sum"].detach()
         self._recount(repeat(0, len(self._states())))
         self._rows = {}
 
@@ -152,6 +162,8 @@ class Sums:
     def saved(self) -> list[Any]:
         """The sums, or None where there is no gradient in them; of sparse ones, the rows."""
         sums = [state["sum"] if state.get("step") else None for state in self._states()]
+        if self.recorded:  # the values alone, as of an optimizer
+            sums = [None if x is None else x.detach() for x in sums]
         for i, found in self._rows.items():
             rows = total_of_rows(found, array_of(self._params[i]), 1)
             sums[i] = {"indices": rows.indices, "values": rows.values}
