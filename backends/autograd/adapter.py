@@ -10,7 +10,7 @@ import torch
 
 from optimkit.backends.adapters.torch import TorchAdapter, check_elements, is_wrapper
 from optimkit.backends.autograd.namespace import NAMESPACE
-from optimkit.backends.autograd.scalar import Scalar, carries
+from optimkit.backends.autograd.scalar import RecordedScalar, carries
 from optimkit.backends.memory import is_array
 
 
@@ -62,7 +62,7 @@ class RecordingAdapter(TorchAdapter):
 
     def entry(self, value: Any, like: Any) -> Any:
         """Return what is kept of an entry of a state."""
-        if isinstance(value, Scalar):
+        if isinstance(value, RecordedScalar):
             return value.tensor
         return self.wrap(value, like) if is_array(value) else value
 

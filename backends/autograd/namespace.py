@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from optimkit.backends.autograd.scalar import Scalar
+from optimkit.backends.autograd.scalar import RecordedScalar
 
 
 class Root(torch.autograd.Function):
@@ -74,7 +74,7 @@ class Recorded:
 
     @staticmethod
     def full_like(x: Tensor, fill_value: Any, **options: Any) -> Tensor:
-        if isinstance(fill_value, Scalar):
+        if isinstance(fill_value, RecordedScalar):
             fill_value = fill_value.beside(x)
         if isinstance(fill_value, Tensor):
             return torch.zeros_like(x, **options) + fill_value
@@ -92,9 +92,12 @@ def _taking_scalars(function: Callable[..., Any]) -> Callable[..., Any]:
     def taking(*args: Any, **kwargs: Any) -> Any:
         given = (*args, *kwargs.values())
         array = next((x for x in given if isinstance(x, Tensor) and x.is_floating_point()), None)
-        if array is not None and any(isinstance(x, Scalar) for x in given):
-            args = tuple(x.beside(array) if isinstance(x, Scalar) else x for x in args)
-            kwargs = {k: x.beside(array) if isinstance(x, Scalar) else x for k, x in kwargs.items()}
+        if array is not None and any(isinstance(x, RecordedScalar) for x in given):
+            args = tuple(x.beside(array) if isinstance(x, RecordedScalar) else x for x in args)
+            kwargs = {
+                k: x.beside(array) if isinstance(x, RecordedScalar) else x
+                for k, x in kwargs.items()
+            }
         return function(*args, **kwargs)
 
     return taking

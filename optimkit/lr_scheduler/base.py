@@ -26,8 +26,19 @@ def rate_of(group: Group) -> float:
     return float(lr.item() if hasattr(lr, "item") else lr)
 
 
+def check_rate(group: Group) -> None:
+    """Raise RuntimeError for a rate that carries derivatives, which schedules would lose."""
+    lr = group.get("lr")
+    if getattr(lr, "requires_grad", False):
+        raise RuntimeError(
+            f"the lr is {lr!r}: a scheduler would lose its derivatives; give the group a new "
+            "tensor before each step, group['lr'] = lr * factor"
+        )
+
+
 def write_lr(group: Group, lr: float) -> None:
     """Set the rate of a group, a float; a tensor that holds it (CUDA graphs) is filled in place."""
+    check_rate(group)
     group["lr"] = renewed(group["lr"], float(lr))
 
 
@@ -142,6 +153,8 @@ class LRScheduler:
     def _drive(self, optimizer: OptimizerLike) -> None:
         """Set the optimizer, and be torch's scheduler as well if it is torch's."""
         check_optimizer(optimizer)
+        for group in optimizer.param_groups:
+            check_rate(group)
         self.optimizer = optimizer
         if isinstance(optimizer, getattr(sys.modules.get("torch.optim"), "Optimizer", ())):
             from .torch_scheduler import TorchScheduler

@@ -648,3 +648,47 @@ def test_a_user_rule() -> None:
         return p, optimizer.state[p]["mean"], optimizer.state[p]["scale"]
 
     assert torch.autograd.gradcheck(outcome, (leaf(0.05, -2.0, 0.7), leaf(0.03)[0], leaf(0.9)[0]))
+
+
+# ---------------------------------------------------------------- schedules
+
+
+def rates(x: torch.Tensor) -> Any:
+    return ok.SGD([torch.zeros(2)], lr=x, differentiable=True)
+
+
+@pytest.mark.parametrize("kind", ["ExponentialLR", "ReduceLROnPlateau", "OneCycleLR", "CyclicLR"])
+def test_a_scheduler_refuses_a_rate_that_requires_grad(kind: str) -> None:
+    """It would write a number into the tensor, of which derivatives know nothing."""
+    options: dict[str, dict[str, Any]] = {
+        "ExponentialLR": {"gamma": 0.5},
+        "ReduceLROnPlateau": {},
+        "OneCycleLR": {"max_lr": 0.1, "total_steps": 5, "cycle_momentum": False},
+        "CyclicLR": {"base_lr": 0.1, "max_lr": 0.2, "cycle_momentum": False},
+    }
+    for lr in (torch.tensor(0.1, requires_grad=True), 2 * torch.tensor(0.1, requires_grad=True)):
+        optimizer = rates(lr)
+        before = dict(optimizer.param_groups[0])
+        with pytest.raises(RuntimeError, match=r"the lr is tensor.* lr \* factor"):
+            getattr(ok.lr_scheduler, kind)(optimizer, **options[kind])
+        assert optimizer.param_groups[0] == before
+
+
+def test_a_rate_that_requires_grad_once_there_is_a_scheduler() -> None:
+    optimizer = rates(torch.tensor(0.1))
+    scheduler = ok.lr_scheduler.ExponentialLR(optimizer, 0.5)
+    optimizer.step(grads=[torch.ones(2)])
+    optimizer.param_groups[0]["lr"] = lr = torch.tensor(0.25, requires_grad=True)
+    with pytest.raises(RuntimeError, match="lose its derivatives"):
+        scheduler.step()
+    assert lr.item() == 0.25
+    assert scheduler.last_epoch == 0
+
+
+def test_a_rate_by_hand() -> None:
+    params, lr = torch.zeros(2), torch.tensor(0.5, requires_grad=True)
+    optimizer = ok.SGD([params], lr=lr, differentiable=True)
+    for k in range(3):
+        optimizer.param_groups[0]["lr"] = lr * 0.5**k
+        optimizer.step(grads=[torch.ones(2)])
+    assert torch.autograd.grad(params.sum(), lr)[0].item() == -2 * (1 + 0.5 + 0.25)
