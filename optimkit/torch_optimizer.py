@@ -67,6 +67,7 @@ class TorchOptimizer(TorchClass, Optimizer):
         """Do nothing where torch would wrap `step`: it calls hooks already."""
 
     def check_params(self, params: Sequence[Any], hyper: Any, names: Sequence[Any]) -> None:
+        super().check_params(params, hyper, names)
         for name, param in zip(names, params, strict=True):
             if not isinstance(param, torch.Tensor):
                 plain = self.plain_class
@@ -76,7 +77,6 @@ class TorchOptimizer(TorchClass, Optimizer):
                     "Give it an optimizer of its own, or give tensors and arrays at once to "
                     f"{plain.__module__.partition('.')[0]}.{plain.__name__}"
                 )
-        super().check_params(params, hyper, names)
 
     def _with_hooks(self, step: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not _profiler_enabled():

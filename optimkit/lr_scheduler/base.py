@@ -27,9 +27,9 @@ def rate_of(group: Group) -> float:
 
 
 def check_rate(group: Group) -> None:
-    """Raise RuntimeError for a rate that carries derivatives, which schedules would lose."""
+    """Raise RuntimeError for a rate through which gradients flow, which schedules would lose."""
     lr = group.get("lr")
-    if getattr(lr, "requires_grad", False):
+    if group.get("differentiable") and getattr(lr, "requires_grad", False):
         raise RuntimeError(
             f"the lr is {lr!r}: a scheduler would lose its derivatives; give the group a new "
             "tensor before each step, group['lr'] = lr * factor"

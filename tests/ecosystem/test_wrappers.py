@@ -147,3 +147,45 @@ def test_lightning(tmp_path: Path) -> None:
     trainer.fit(module, torch.utils.data.DataLoader(range(N * STEPS)))
     assert module.ours.step_count == STEPS
     assert near(module.model.parameters(), alone().parameters())
+
+
+def _differentiable(rank: int) -> None:
+    for params in (list(sharded().parameters()), [p.clone() for p in sharded().parameters()]):
+        with pytest.raises(TypeError, match=r"parameter 0: .*a DTensor has a plain one in"):
+            ok.AdamW(params, differentiable=True)
+
+
+def test_differentiable_steps_refuse_parts(processes: Any) -> None:
+    processes(_differentiable)
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda inner: ok.accumulate(inner, N), ok.skip_nonfinite, wrapped]
+)
+def test_distributed_checkpoints(wrap: Any) -> None:
+    """They hold what is the inner optimizer's, between windows; of a new one, take the inner."""
+    from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+
+    def begin() -> Any:
+        model = network().double()
+        return model, wrap(
+            list(model.parameters()) if wrap is wrapped else ok.AdamW(model.parameters())
+        )
+
+    def train(model: Any, optimizer: Any) -> None:
+        for k in range(2 * N):
+            optimizer.zero_grad()
+            loss_of(model, k).backward()
+            optimizer.step()
+
+    model, optimizer = begin()
+    train(model, optimizer)
+    weights, saved = get_state_dict(model, optimizer)
+    model_again, resumed = begin()
+    inner = getattr(resumed.optimizer, "optimizer", resumed.optimizer)
+    get_state_dict(model_again, inner)  # a template, for which torch takes a step with zeros
+    set_state_dict(model_again, resumed, model_state_dict=weights, optim_state_dict=saved)
+    assert getattr(resumed, "pending", 0) == 0
+    train(model, optimizer)
+    train(model_again, resumed)
+    assert same(model.parameters(), model_again.parameters())

@@ -106,6 +106,14 @@ def test_it_takes_no_group_of_others(other: Any) -> None:
     assert frozen(opt) == before
 
 
+def test_it_says_what_is_for_jax_arrays() -> None:
+    jnp = pytest.importorskip("jax.numpy", reason="JAX is not installed")
+    for opt in (ok.Adam([tensor(1.0)]), ok.Adam([array(1.0)])):
+        with pytest.raises(TypeError, match=r"parameter 1: JAX arrays .* optimkit\.functional"):
+            opt.add_param_group({"params": [jnp.ones(2)]})
+    assert callable(ok.functional.adam)
+
+
 def test_it_takes_groups_of_tensors() -> None:
     opt = ok.SGD([tensor(1.0)])
     opt.add_param_group({"params": [tensor(1.0)], "lr": 1.0})
