@@ -32,7 +32,8 @@ def node_of(x: Any) -> Node | None:
     if isinstance(x, Mapping):
         return Node("a dict", dict(x), lambda children: _like(x, children))
     if isinstance(x, tuple) and hasattr(x, "_fields"):
-        return Node(type(x).__name__, x._asdict(), type(x)._make)
+        named: Any = x
+        return Node(type(x).__name__, named._asdict(), named._make)
     if isinstance(x, list | tuple):
         kind = "a list" if isinstance(x, list) else "a tuple"
         return Node(kind, dict(enumerate(x)), type(x))

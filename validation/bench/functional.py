@@ -36,10 +36,11 @@ def _candidates(sizes: list[int]) -> dict[str, Step]:
 
     def run(function: Any, state: Any) -> Step:
         compiled, held = jax.jit(function), [params, state]
+        finish: Any = jax.block_until_ready
 
         def step() -> None:
             held[:] = compiled(held[0], grads, held[1])
-            jax.block_until_ready(held)
+            finish(held)
 
         return step
 
