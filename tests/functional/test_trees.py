@@ -6,6 +6,7 @@ import copy
 import pickle
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -91,6 +92,12 @@ def test_containers_that_jax_knows() -> None:
     assert (after[0].shift["x"] == 0.5).all()
     with pytest.raises(TypeError, match=r"gradients at 0: a numpy.ndarray in the place of"):
         tx.step(params, [ones(2)], tx.init(params))
+
+
+def test_mappings_that_are_no_dicts() -> None:
+    params = MappingProxyType({"x": ones(2)})
+    after, _ = functional.sgd(lr=0.5).step(params, params, functional.sgd().init(params))
+    assert list(after) == ["x"]
 
 
 def test_gradients_that_are_missing() -> None:
