@@ -26,6 +26,7 @@ from optimkit.backends.memory import is_array
 from optimkit.backends.trace import SlotValue, StandIn
 
 MOST_PATHS = 64
+LONGEST = 200  # decisions on one path
 
 
 class ArrayLibrary:
@@ -127,6 +128,11 @@ class _Path:
         self.library = library
         place = len(self.conditions)
         if place == len(self.decisions):
+            if place == LONGEST:
+                raise ValueError(
+                    f"more than {LONGEST} decisions on a step or an option that is not known while "
+                    "it is traced: a loop that may have no end"
+                )
             self.decisions.append(True)
         decision = self.decisions[place]
         self.conditions.append(condition if decision else ~condition)

@@ -7,6 +7,8 @@ from itertools import chain
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+
 from optimkit.backends.memory import is_array
 from optimkit.functional.leaf import (
     Entry,
@@ -170,7 +172,7 @@ class Transformation:
         old, changed = tree_of(params), tree_of(after)
         given = old.match(grads, f"{self._name}: gradients")
         updates = [
-            None if grad is None else y - x
+            None if grad is None else _difference(y, x)
             for x, y, grad in zip(old.leaves, changed.leaves, given, strict=True)
         ]
         return old.build(updates), new
@@ -193,7 +195,7 @@ class Transformation:
             before = known("step", count)
             if not isinstance(before, Scalar):
                 return self._hyper(before), step_count(before) + 1
-        return self._hyper(before), Scalar(count + 1, count=True)
+        return self._hyper(Scalar(count, count=True)), Scalar(count + 1, count=True)
 
     def _check_params(
         self, around: Surroundings, tree: Tree, leaves: Sequence[Any], hyper: SimpleNamespace
@@ -253,6 +255,11 @@ class Transformation:
         }
         late = tuple(name for name, entry in entries.items() if entry.late)
         return stepped(self._rule, around.adapter(param), param, grad, own, late, hyper, step)
+
+
+def _difference(x: Any, y: Any) -> Any:
+    difference = x - y
+    return np.asarray(difference) if isinstance(difference, np.generic) else difference
 
 
 def _label(path: str) -> str:

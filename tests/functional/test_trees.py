@@ -68,6 +68,18 @@ def test_an_array_alone_and_no_array_at_all() -> None:
     assert tx.step({}, {}, tx.init({})) == ({}, {"step": 1})
 
 
+def test_updates_are_differences() -> None:
+    params = {"scalar": np.asarray(1.0), "w": np.linspace(-1, 1, 5)}
+    tx = functional.adamw(lr=0.3)
+    state = tx.init(params)
+    after, new = tx.step(params, params, state)
+    updates, same = tx.update(params, state, params)
+    for name, x in params.items():
+        assert isinstance(updates[name], np.ndarray)
+        assert (updates[name] == after[name] - x).all()
+        assert (same["exp_avg"][name] == new["exp_avg"][name]).all()
+
+
 def test_containers_that_jax_knows() -> None:
     jax = pytest.importorskip("jax", reason="JAX is not installed")
 
