@@ -80,7 +80,7 @@ class _JAX(ArrayLibrary):
         return jnp.asarray(value.double if isinstance(value, Scalar) else value, dtype)
 
 
-NAMESPACE = Namespace(jnp, sqrt)
+NAMESPACE = Namespace(jnp, sqrt, placed=False)
 
 
 class FunctionalArrays(JAXAdapter):

@@ -63,6 +63,9 @@ class _Torch(ArrayLibrary):
     def rounded(self, x: Any, like: Any) -> Any:
         return x.to(like.device, like.dtype)
 
+    def sort_of(self, like: Any) -> Any:
+        return like.device, like.dtype
+
     def where(self, condition: Any, x: Any, y: Any) -> Any:
         return torch.where(condition, x, y)
 
