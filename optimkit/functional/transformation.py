@@ -91,7 +91,7 @@ class Transformation:
         dict
             ``"step"``, the number of steps taken: one for all parameters, or a tree of them once
             some have had no gradient. And for each name of the rule's state (``"exp_avg"``, ...)
-            containers like those of `params`.
+            containers like those of `params`, with () where a parameter has no such entry.
 
         Raises
         ------
