@@ -135,7 +135,7 @@ class Adafactor(Optimizer):
         if param.ndim < 2:
             return {"variance": xp.zeros_like(param)}
         *stack, rows, columns = param.shape
-        like = {"dtype": param.dtype, "device": device_of(param)}
+        like = {"dtype": param.dtype, "device": device_of(xp, param)}
         row, column = xp.zeros((*stack, rows, 1), **like), xp.zeros((*stack, 1, columns), **like)
         return {"row_var": row, "col_var": column}
 
@@ -188,9 +188,9 @@ def root_mean_square(xp: Any, x: Any) -> Any:
 
 def at_least(xp: Any, least: float, x: Any) -> Any:
     """Return the larger of each; the number is made where the array is, which waits for nothing."""
-    return xp.maximum(x, xp.full((), least, dtype=x.dtype, device=device_of(x)))
+    return xp.maximum(x, xp.full((), least, dtype=x.dtype, device=device_of(xp, x)))
 
 
-def device_of(x: Any) -> Any:
-    """Return where an array is; None, which any library takes, where it is only traced."""
-    return getattr(x, "device", None)
+def device_of(xp: Any, x: Any) -> Any:
+    """Return where an array is; None, which any library takes, where it may only be traced."""
+    return x.device if getattr(xp, "placed", True) else None

@@ -12,8 +12,8 @@ import numpy as np
 
 from optimkit.backends.adapters import Adapter
 from optimkit.backends.adapters.jax import JAXAdapter
+from optimkit.functional.libraries import ArrayLibrary
 from optimkit.functional.namespace import Namespace
-from optimkit.functional.scalars import ArrayLibrary, Scalar
 
 
 def in_double() -> AbstractContextManager[Any]:
@@ -77,10 +77,10 @@ class _JAX(ArrayLibrary):
         return np.dtype(jax.dtypes.canonicalize_dtype(np.float64))
 
     def number(self, value: Any, dtype: Any) -> Any:
-        return jnp.asarray(value.double if isinstance(value, Scalar) else value, dtype)
+        return jnp.asarray(value, dtype)
 
 
-NAMESPACE = Namespace(jnp, sqrt)
+NAMESPACE = Namespace(jnp, sqrt, placed=False)
 
 
 class FunctionalArrays(JAXAdapter):

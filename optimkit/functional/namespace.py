@@ -25,10 +25,12 @@ class Namespace:
     xp : module
     sqrt : callable
         The square root that has a derivative at zero.
+    placed : bool
+        Whether arrays know their device.
     """
 
-    def __init__(self, xp: Any, sqrt: Callable[[Any], Any]) -> None:
-        self._xp, self.sqrt = xp, sqrt
+    def __init__(self, xp: Any, sqrt: Callable[[Any], Any], placed: bool = True) -> None:
+        self._xp, self.sqrt, self.placed = xp, sqrt, placed
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._xp, name)

@@ -12,103 +12,19 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
-from functools import cache, reduce
-from importlib import import_module
+from functools import reduce
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from optimkit.backends.adapters import Adapter
 from optimkit.backends.memory import is_array
 from optimkit.backends.trace import SlotValue, StandIn
+from optimkit.functional.libraries import NUMPY, ArrayLibrary, library_of
 
 MOST_PATHS = 64
-
-
-class ArrayLibrary:
-    """What is to be done with the arrays of a library: 0-d ones in float64, and others. NumPy's.
-
-    Attributes
-    ----------
-    rank : int
-        Of several libraries in a call the one of the highest rank decides what numbers are kept as.
-    """
-
-    rank = 0
-
-    def computing(self) -> AbstractContextManager[Any]:
-        """Return the context in which the rest is done."""
-        return nullcontext()
-
-    def double(self, x: Any) -> Any:
-        return np.asarray(x, np.float64)
-
-    def rounded(self, x: Any, like: Any) -> Any:
-        return x.astype(like.dtype)
-
-    def where(self, condition: Any, x: Any, y: Any) -> Any:
-        return np.where(condition, x, y)
-
-    def power(self, x: Any, y: Any) -> Any:
-        return np.power(x, y)
-
-    def function(self, name: str, x: Any) -> Any:
-        return getattr(np, name)(x)
-
-    def float32(self, x: Any) -> Any:
-        return x.astype(np.float32).astype(np.float64)
-
-    def span(self, x: Any) -> tuple[float, float]:
-        """Where all values of a count lie."""
-        return (float(x.min()), float(x.max())) if x.size else (0.0, 0.0)
-
-    def is_traced(self, x: Any) -> bool:
-        """Whether an array has no value yet, or one that a derivative is taken by."""
-        return False
-
-    def adapter(self, traced: bool) -> Adapter | None:
-        """The adapter whose views a rule can compute with, if it is not the usual one."""
-        return None
-
-    def taken(self, x: Any) -> Any:
-        """An array of another library as one of this, where that is meant."""
-        return x
-
-    def count(self, number: int) -> Any:
-        """A number of steps, as a state has it."""
-        return number
-
-    def precision(self) -> Any:
-        """The dtype of other numbers, as the user has it set."""
-        return None
-
-    def number(self, value: Any, dtype: Any) -> Any:
-        """Another number, as a state has it or a schedule returns it."""
-        return value.double if isinstance(value, Scalar) else value
-
-
-MODULES = {"jax": "jax_arrays", "torch": "tensors"}
-
-
-@cache
-def _library_of_type(kind: type) -> ArrayLibrary:
-    roots = {base.__module__.partition(".")[0] for base in kind.__mro__}
-    for root, module in MODULES.items():
-        if root in roots:
-            found: ArrayLibrary = import_module(f"optimkit.functional.{module}").LIBRARY
-            return found
-    return NUMPY
-
-
-def library_of(x: Any) -> ArrayLibrary:
-    """Return the library of an array; that of NumPy for all that are not traced."""
-    return _library_of_type(type(x))  # type: ignore[arg-type]  # a type is hashable
-
-
-NUMPY = ArrayLibrary()
+LONGEST = 200  # decisions on one path
 
 
 class _Path:
@@ -123,6 +39,11 @@ class _Path:
         self.library = library
         place = len(self.conditions)
         if place == len(self.decisions):
+            if place == LONGEST:
+                raise ValueError(
+                    f"more than {LONGEST} decisions on a step or an option that is not known while "
+                    "it is traced: a loop that may have no end"
+                )
             self.decisions.append(True)
         decision = self.decisions[place]
         self.conditions.append(condition if decision else ~condition)
@@ -195,9 +116,11 @@ class Scalar(SlotValue):
     ----------
     value : array
         0-d; or, for schedules, of any shape, element by element.
+    known : dict, optional
+        Of a count: what has been computed of it, which all parameters of a call have in common.
     """
 
-    __slots__ = ("_span", "library", "value")
+    __slots__ = ("_span", "known", "library", "value")
     __array_ufunc__ = None  # NumPy's arrays leave operators to this class
     __hash__ = None  # type: ignore[assignment]
 
@@ -207,6 +130,7 @@ class Scalar(SlotValue):
         self.library = library or library_of(value)
         self.value = value
         self._span = self.library.span(value) if count else None
+        self.known: dict[Any, Any] | None = {} if count else None
 
     @property
     def double(self) -> Any:
@@ -219,7 +143,8 @@ class Scalar(SlotValue):
 
     def rounded(self, like: Any) -> Any:
         """The value in the dtype of an array."""
-        return self.library.rounded(self.double, like)
+        key = "rounded", self.library.sort_of(like)
+        return _once(self, key, lambda: self.library.rounded(self.double, like))
 
     def float32(self) -> Scalar:
         """The value rounded to float32, as `optimkit.rounding.float32` does."""
@@ -234,8 +159,8 @@ class Scalar(SlotValue):
     def __floor__(self) -> Scalar:
         return Scalar(self.library.function("floor", self.double), self.library)
 
-    def __neg__(self) -> Scalar:
-        return Scalar(-self.double, self.library)
+    def __neg__(self) -> Any:
+        return _once(self, "neg", lambda: Scalar(-self.double, self.library))
 
     def __pos__(self) -> Scalar:
         return self
@@ -268,33 +193,43 @@ class Condition(Scalar):
         return path.decide(self.value, self.library)
 
 
-def _operands(x: Scalar, other: Any) -> Any:
-    """Both as arrays of one dtype, and whether the other is one of the rule's; or None."""
-    if isinstance(other, Scalar):
-        return x.double, other.double, False
-    if isinstance(other, Real):
-        return x.double, x.library.double(float(other)), False
-    if isinstance(other, StandIn) or not is_array(other):
-        return None
-    return x.rounded(other), other, True
+def _once(x: Scalar, key: Any, make: Callable[[], Any], *held: Any) -> Any:
+    """Return what is made of a scalar, once if it is of a count, and not on one path alone.
+
+    `held` is what the key has by identity.
+    """
+    path = _path.get()
+    if x.known is None or (path is not None and path.conditions):
+        return make()
+    if key not in x.known:
+        made = make()
+        if isinstance(made, Scalar):
+            made.known = {}
+        x.known[key] = made, held
+    return x.known[key][0]
 
 
 def _binary(name: str, kind: type[Scalar] = Scalar) -> tuple[Any, Any]:
     function = getattr(operator, name)
 
     def apply(x: Scalar, other: Any, reflected: bool) -> Any:
-        pair = _operands(x, other)
-        if pair is None:
+        if isinstance(other, Scalar | Real):
+            key = (name, reflected, other if isinstance(other, Real) else id(other))
+            return _once(x, key, lambda: of_numbers(x, other, reflected), other)
+        if isinstance(other, StandIn) or not is_array(other):
             return NotImplemented
+        number = x.rounded(other)
+        return function(other, number) if reflected else function(number, other)
+
+    def of_numbers(x: Scalar, other: Any, reflected: bool) -> Any:
         if kind is Condition and x._span is not None and isinstance(other, Real):
             (low, high), number = x._span, float(other)
             if not low <= number <= high:
                 return bool(function(low, number))
-        a, b, is_rules = pair
+        a = x.double
+        b = other.double if isinstance(other, Scalar) else x.library.double(float(other))
         if reflected:
             a, b = b, a
-        if is_rules:
-            return function(a, b)
         if name == "pow":
             return _power(x.library, a, b, other if not reflected else None)
         return kind(function(a, b), x.library)
@@ -327,4 +262,4 @@ def known(name: str, value: Any) -> Any:
     return Scalar(value.reshape(())) if library_of(value).is_traced(value) else value.item()
 
 
-__all__ = ["ArrayLibrary", "Scalar", "all_paths", "known", "library_of"]
+__all__ = ["Condition", "Scalar", "all_paths", "known"]

@@ -9,7 +9,8 @@ from typing import Any
 
 from optimkit import lr_scheduler
 from optimkit.backends.memory import is_array
-from optimkit.functional.scalars import Scalar, all_paths, known, library_of
+from optimkit.functional.libraries import library_of
+from optimkit.functional.scalars import Scalar, all_paths, known
 from optimkit.functional.surroundings import Surroundings, is_unknown
 from optimkit.lr_scheduler.schedules import SCHEDULES
 from optimkit.naming import naming

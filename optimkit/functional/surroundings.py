@@ -10,7 +10,8 @@ import numpy as np
 
 from optimkit.backends.adapters import Adapter, adapter_of
 from optimkit.backends.memory import is_array
-from optimkit.functional.scalars import NUMPY, Scalar, library_of
+from optimkit.functional.libraries import NUMPY, library_of
+from optimkit.functional.scalars import Scalar
 
 
 def is_unknown(value: Any) -> bool:
@@ -67,7 +68,8 @@ class Surroundings:
             return ()  # which JAX and torch map over, unlike torch over None
         if is_array(value) or isinstance(value, str):
             return value
-        return self.library.number(value, self._precision)
+        number = value.double if isinstance(value, Scalar) else value
+        return self.library.number(number, self._precision)
 
 
 __all__ = ["Surroundings", "is_unknown"]

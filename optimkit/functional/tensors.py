@@ -11,8 +11,8 @@ from torch import Tensor
 
 from optimkit.backends.adapters import Adapter
 from optimkit.backends.adapters.torch import NUMPY_DTYPES, TorchAdapter
+from optimkit.functional.libraries import ArrayLibrary
 from optimkit.functional.namespace import Namespace
-from optimkit.functional.scalars import ArrayLibrary, Scalar
 
 
 class _Root(torch.autograd.Function):
@@ -63,6 +63,9 @@ class _Torch(ArrayLibrary):
     def rounded(self, x: Any, like: Any) -> Any:
         return x.to(like.device, like.dtype)
 
+    def sort_of(self, like: Any) -> Any:
+        return like.device, like.dtype
+
     def where(self, condition: Any, x: Any, y: Any) -> Any:
         return torch.where(condition, x, y)
 
@@ -91,7 +94,7 @@ class _Torch(ArrayLibrary):
         return torch.tensor(number)
 
     def number(self, value: Any, dtype: Any) -> Any:
-        return self.double(value.double if isinstance(value, Scalar) else value)
+        return self.double(value)
 
 
 NAMESPACE = Namespace(xp, root)

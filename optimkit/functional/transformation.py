@@ -7,6 +7,8 @@ from itertools import chain
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+
 from optimkit.backends.memory import is_array
 from optimkit.functional.leaf import (
     Entry,
@@ -24,6 +26,7 @@ from optimkit.groups import hyper_of
 from optimkit.naming import kind_of, naming
 from optimkit.options import check_limits
 from optimkit.rule import Rule
+from optimkit.state import step_count
 
 State = dict[str, Any]
 # Options that choose how a class steps: functions have no such choice.
@@ -88,7 +91,7 @@ class Transformation:
         dict
             ``"step"``, the number of steps taken: one for all parameters, or a tree of them once
             some have had no gradient. And for each name of the rule's state (``"exp_avg"``, ...)
-            containers like those of `params`.
+            containers like those of `params`, with () where a parameter has no such entry.
 
         Raises
         ------
@@ -136,18 +139,18 @@ class Transformation:
             states = [
                 {name: column[i] for name, column in entries.items()} for i in range(len(leaves))
             ]
-            hypers = {id(count): self._hyper(known("step", count)) for count in counts}
+            moments = {id(count): self._moment(count) for count in counts}
             for i, (path, grad) in enumerate(zip(tree.paths, found, strict=True)):
                 with naming(self._name, _label(path)):
-                    adapter, hyper = around.adapter(leaves[i]), hypers[id(counts[i])]
-                    check_param(self._rule, adapter, leaves[i], hyper)
+                    adapter = around.adapter(leaves[i])
+                    check_param(self._rule, adapter, leaves[i], moments[id(counts[i])][0])
                     if grad is not None:
                         found[i] = checked_gradient(adapter, leaves[i], grad)
                         self._check_state(around, leaves[i], states[i])
             results = [
                 (x, {})
                 if grad is None
-                else self._stepped(around, x, grad, own, hypers[id(count)], count)
+                else self._stepped(around, x, grad, own, *moments[id(count)])
                 for x, grad, own, count in zip(leaves, found, states, counts, strict=True)
             ]
             new: State = {"step": _counted(tree, state["step"], counts, found)}
@@ -169,7 +172,7 @@ class Transformation:
         old, changed = tree_of(params), tree_of(after)
         given = old.match(grads, f"{self._name}: gradients")
         updates = [
-            None if grad is None else y - x
+            None if grad is None else _difference(y, x)
             for x, y, grad in zip(old.leaves, changed.leaves, given, strict=True)
         ]
         return old.build(updates), new
@@ -185,6 +188,14 @@ class Transformation:
         check_limits(self._name, self._rule.limits, numbers, kinds_only=True)
         options = self._options | scheduled
         return hyper_of(options, options)
+
+    def _moment(self, count: Any) -> tuple[SimpleNamespace, Any]:
+        """The options by attribute, and the number of the step to come."""
+        with naming(self._name, "state step"):
+            before = known("step", count)
+            if not isinstance(before, Scalar):
+                return self._hyper(before), step_count(before) + 1
+        return self._hyper(Scalar(count, count=True)), Scalar(count + 1, count=True)
 
     def _check_params(
         self, around: Surroundings, tree: Tree, leaves: Sequence[Any], hyper: SimpleNamespace
@@ -235,7 +246,7 @@ class Transformation:
                 raise TypeError(f"its state {name} has dtype {dtype}; {entry.dtype} is needed")
 
     def _stepped(
-        self, around: Surroundings, param: Any, grad: Any, state: State, hyper: Any, count: Any
+        self, around: Surroundings, param: Any, grad: Any, state: State, hyper: Any, step: Any
     ) -> tuple[Any, State]:
         entries = self._known_entries(around, param)
         own = {
@@ -243,9 +254,12 @@ class Transformation:
             for name, entry in entries.items()
         }
         late = tuple(name for name, entry in entries.items() if entry.late)
-        before = known("step", count)
-        step = Scalar(count + 1, count=True) if isinstance(before, Scalar) else before + 1
         return stepped(self._rule, around.adapter(param), param, grad, own, late, hyper, step)
+
+
+def _difference(x: Any, y: Any) -> Any:
+    difference = x - y
+    return np.asarray(difference) if isinstance(difference, np.generic) else difference
 
 
 def _label(path: str) -> str:

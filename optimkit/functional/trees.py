@@ -29,19 +29,23 @@ def node_of(x: Any) -> Node | None:
         return Node("None", {}, lambda children: None)
     if is_array(x):
         return None
-    if isinstance(x, Mapping):
+    if isinstance(x, dict):
         return Node("a dict", dict(x), lambda children: _like(x, children))
     if isinstance(x, tuple) and hasattr(x, "_fields"):
-        return Node(type(x).__name__, x._asdict(), type(x)._make)
+        named: Any = x
+        return Node(type(x).__name__, named._asdict(), named._make)
     if isinstance(x, list | tuple):
         kind = "a list" if isinstance(x, list) else "a tuple"
         return Node(kind, dict(enumerate(x)), type(x))
-    return _registered(x)
+    found = _registered(x)
+    if found is None and isinstance(x, Mapping):
+        return Node("a mapping", dict(x), lambda children: dict(zip(x, children, strict=True)))
+    return found
 
 
-def _like(x: Mapping[Any, Any], children: list[Any]) -> Any:
+def _like(x: dict[Any, Any], children: list[Any]) -> Any:
     content = dict(zip(x, children, strict=True))
-    if type(x) is dict or not isinstance(x, dict):
+    if type(x) is dict:
         return content
     same = copy(x)  # an ordered dict, or one with a default
     same.update(content)
@@ -56,9 +60,14 @@ def _registered(x: Any) -> Node | None:
     pairs, structure = tree_util.tree_flatten_with_path(x, is_leaf=lambda child: child is not x)
     if len(pairs) == 1 and pairs[0][1] is x:
         return None
-    names = [tree_util.keystr(path, simple=True, separator=".") for path, _ in pairs]
+    names = [_name_of(path[0]) for path, _ in pairs]
     children = dict(zip(names, (child for _, child in pairs), strict=True))
     return Node(f"a {kind_of(x)}", children, structure.unflatten)
+
+
+def _name_of(key: Any) -> str:
+    """What an entry of one of JAX's paths is called."""
+    return str(next((getattr(key, x) for x in ("name", "key", "idx") if hasattr(key, x)), key))
 
 
 class Tree(NamedTuple):

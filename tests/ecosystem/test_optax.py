@@ -52,7 +52,7 @@ ADAGRAD = {"initial_accumulator_value": 0.1, "eps": 1e-7}
 # are made in float32.
 SAME: dict[str, tuple[float, Any, Any, float]] = {
     "sgd": (0.1, of.sgd, optax.sgd, 1e-5),
-    "sgd, Nesterov": (0.01, lambda lr: of.sgd(lr, **SGD), lambda lr: optax.sgd(lr, **SGD), 1e-4),
+    "sgd, Nesterov": (0.01, lambda lr: of.sgd(lr, **SGD), lambda lr: optax.sgd(lr, **SGD), 1e-5),
     "adam": (0.01, of.adam, optax.adam, 1e-3),
     "adamw": (0.01, of.adamw, lambda lr: optax.adamw(lr, weight_decay=0.01), 1e-3),
     "adamax": (0.01, of.adamax, optax.adamax, 1e-4),
@@ -61,14 +61,14 @@ SAME: dict[str, tuple[float, Any, Any, float]] = {
         0.1,
         lambda lr: of.adagrad(lr, **ADAGRAD),
         lambda lr: optax.adagrad(lr, **ADAGRAD),
-        1e-4,
+        1e-5,
     ),
-    "adadelta": (1.0, of.adadelta, lambda lr: optax.adadelta(lr, eps=1e-6), 1e-4),
+    "adadelta": (1.0, of.adadelta, lambda lr: optax.adadelta(lr, eps=1e-6), 1e-5),
     "rmsprop": (
         0.01,
         lambda lr: of.rmsprop(lr, alpha=0.9),
         lambda lr: optax.rmsprop(lr, decay=0.9, eps_in_sqrt=False),
-        1e-3,
+        1e-4,
     ),
 }
 # Rules of one name that are two, as the page explains.

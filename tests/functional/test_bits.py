@@ -39,9 +39,7 @@ def test_numpy(case: Case) -> None:
             compare(found, expected(case.name, dtype, shapes), f"{case.name}, {dtype}")
 
 
-@pytest.mark.parametrize(
-    "library", [*OTHERS, pytest.param("cupy", marks=pytest.mark.gpu)], indirect=True
-)
+@pytest.mark.parametrize("library", OTHERS, indirect=True)
 @pytest.mark.parametrize("case", SOME, ids=lambda case: case.name)
 def test_other_libraries(case: Case, library: Library) -> None:
     if case.optimizer == "Muon" and library.name == "torch":

@@ -72,6 +72,40 @@ def test_one_after_another() -> None:
         schedules.sequential([warmup, rest], [1, 2])
 
 
+def test_a_rule_takes_one_where_its_step_is_traced() -> None:
+    jax = pytest.importorskip("jax", reason="JAX is not installed")
+    for name in ("cosine_warm_restarts", "one_cycle", "step_decay"):
+        rate = made(name)
+        tx, x = ok.functional.sgd(lr=rate), jax.numpy.ones(3)
+        state, step = tx.init(x), jax.jit(tx.step)
+        for t in range(12):
+            after, state = step(x, x, state)
+            np.testing.assert_allclose(x - after, rate(t), atol=2e-7)
+
+
+def test_a_loop_without_an_end_is_an_error() -> None:
+    jax = pytest.importorskip("jax", reason="JAX is not installed")
+
+    def endless(lr: Any) -> Any:
+        class Halving(ok.Optimizer):
+            def __init__(self, params: Any, lr: float) -> None:
+                super().__init__(params, {"lr": lr})
+
+            @staticmethod
+            def update(xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int) -> Any:
+                size = hyper.lr
+                while size > 1:
+                    size = size / 2
+                return param - size * grad, {}
+
+        tx, x = ok.functional.of(Halving, lr=lr), jax.numpy.ones(3)
+        return tx.step(x, x, tx.init(x))
+
+    assert endless(4.0)[0].tolist() == [0.0] * 3
+    with pytest.raises(ValueError, match="a loop that may have no end"):
+        jax.jit(endless)(4.0)
+
+
 def test_a_rule_takes_one_for_any_number() -> None:
     rate = schedules.exponential(0.4, gamma=0.5)
     tx = ok.functional.adamw(lr=rate, weight_decay=lambda t: 0.1 * t, betas=lambda t: (0.9, 0.99))

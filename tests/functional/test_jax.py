@@ -90,9 +90,8 @@ def rule_named(name: str) -> str:
 OPTIONS: dict[str, dict[str, Any]] = {
     "adadelta": {"lr": 1.0, "rho": 0.9, "eps": 1e-3, "weight_decay": 0.1},
     "adagrad": {"lr": 0.1, "lr_decay": 0.1, "eps": 1e-3, "initial_accumulator_value": 0.1},
-    "adam": {"lr": 0.1, "betas": (0.8, 0.99), "eps": 1e-3, "weight_decay": 0.1},
     "adamax": {"lr": 0.1, "betas": (0.8, 0.99), "eps": 1e-3, "weight_decay": 0.1},
-    "adamw": {"lr": 0.1, "betas": (0.8, 0.99), "weight_decay": 0.1, "amsgrad": True},
+    "adamw": {"lr": 0.1, "betas": (0.8, 0.99), "weight_decay": 0.1},
     "asgd": {"lr": 0.1, "lambd": 0.1, "alpha": 0.5, "t0": 2.0, "weight_decay": 0.0},
     "nadam": {"lr": 0.1, "betas": (0.8, 0.99), "momentum_decay": 0.1, "weight_decay": 0.1},
     "radam": {"lr": 0.1, "eps": 1e-3, "maximize": True},

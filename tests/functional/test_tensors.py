@@ -82,12 +82,12 @@ def test_derivatives_by_the_learning_rate(name: str) -> None:
     assert float(slope) == pytest.approx(want, rel=1e-2 if name == "asgd" else 1e-4)
     leaf = lr.clone().requires_grad_()
     loss(leaf).backward()
-    assert float(leaf.grad) == pytest.approx(float(slope), rel=1e-9)
+    assert float(leaf.grad) == pytest.approx(float(slope), rel=1e-6)
     if name != "adafactor":  # whose product in place torch refuses where one side is a batch
         both = torch.func.vmap(torch.func.grad(loss))(torch.stack([lr, 2 * lr]))
-        assert float(both[0]) == pytest.approx(float(slope), rel=1e-9)
+        assert float(both[0]) == pytest.approx(float(slope), rel=1e-6)
     _, change = torch.func.jvp(loss, (lr,), (torch.ones_like(lr),))
-    assert float(change) == pytest.approx(float(slope), rel=1e-9)
+    assert float(change) == pytest.approx(float(slope), rel=1e-6)
 
 
 def test_gradients_flow_through_a_step_unless_switched_off() -> None:

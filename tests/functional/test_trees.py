@@ -6,6 +6,7 @@ import copy
 import pickle
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,6 +68,18 @@ def test_an_array_alone_and_no_array_at_all() -> None:
     assert tx.step({}, {}, tx.init({})) == ({}, {"step": 1})
 
 
+def test_updates_are_differences() -> None:
+    params = {"scalar": np.asarray(1.0), "w": np.linspace(-1, 1, 5)}
+    tx = functional.adamw(lr=0.3)
+    state = tx.init(params)
+    after, new = tx.step(params, params, state)
+    updates, same = tx.update(params, state, params)
+    for name, x in params.items():
+        assert isinstance(updates[name], np.ndarray)
+        assert (updates[name] == after[name] - x).all()
+        assert (same["exp_avg"][name] == new["exp_avg"][name]).all()
+
+
 def test_containers_that_jax_knows() -> None:
     jax = pytest.importorskip("jax", reason="JAX is not installed")
 
@@ -91,6 +104,12 @@ def test_containers_that_jax_knows() -> None:
     assert (after[0].shift["x"] == 0.5).all()
     with pytest.raises(TypeError, match=r"gradients at 0: a numpy.ndarray in the place of"):
         tx.step(params, [ones(2)], tx.init(params))
+
+
+def test_mappings_that_are_no_dicts() -> None:
+    params = MappingProxyType({"x": ones(2)})
+    after, _ = functional.sgd(lr=0.5).step(params, params, functional.sgd().init(params))
+    assert list(after) == ["x"]
 
 
 def test_gradients_that_are_missing() -> None:

@@ -70,7 +70,7 @@ def test_every_public_name_is_in_the_reference(name: str) -> None:
 
 def test_the_readmes_examples_run() -> None:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for block in blocks:
         exec(compile(block, "README.md", "exec"), {"__name__": "__main__"})
 

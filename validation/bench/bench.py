@@ -34,6 +34,7 @@ SUBJECTS = (
     "matrices",
     "sparse",
     "schedulers",
+    "functional",
 )
 
 
@@ -52,6 +53,11 @@ def _measured(subject: str, args: argparse.Namespace) -> tuple[list[Timings], li
     if subject in OPTIMIZERS:
         table = steps_table(subject, args.rounds, args.workload, engines)
         return [table], step_bounds(table)
+    if subject == "functional":
+        import optimkit.validation.bench.functional as functional
+
+        table = functional.table(args.rounds, args.workload)
+        return [table], functional.bounds(table)
     if find_spec("torch") is None:
         raise ImportError(f"{subject} are measured beside torch, which is not installed")
     import optimkit.validation.bench.averages as averages
@@ -117,6 +123,13 @@ def run(args: argparse.Namespace) -> int:
         known, usual, workloads = [*SUBJECTS_ON_DEVICE], [*SUBJECTS_ON_DEVICE], ON_DEVICE
         lack = what_is_missing()
     subjects = known if "all" in args.subject else args.subject or usual
+    if "functional" in subjects:
+        import optimkit.validation.bench.functional as functional
+
+        if "all" in args.subject and functional.lack():
+            subjects = [name for name in subjects if name != "functional"]
+        else:
+            lack = functional.lack()
     args.workload = args.workload or [*workloads]
     for given, names in ((subjects, known), (args.workload, workloads)):
         if unknown := [name for name in given if name not in names]:
