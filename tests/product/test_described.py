@@ -78,7 +78,7 @@ def test_the_readmes_examples_run() -> None:
 def test_the_examples_of_accumulation_run() -> None:
     page = (ROOT / "docs" / "accumulation.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", page, re.S)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     for block in blocks:
         exec(compile(block, "accumulation.md", "exec"), {"__name__": "__main__"})
 
