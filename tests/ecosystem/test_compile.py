@@ -89,3 +89,27 @@ def test_a_whole_training_step_in_one_compiled_function() -> None:
         train(plain, other, [number])
         second.step()
     assert near(whole(model), whole(plain))
+
+
+@pytest.mark.parametrize(
+    "wrap", [ok.skip_nonfinite, lambda inner: ok.accumulate(ok.skip_nonfinite(inner), 2)]
+)
+def test_a_compiled_function_that_steps_a_wrapper(compiler: Any, wrap: Any) -> None:
+    model, plain = network(), network()
+    found = []
+    for net in (model, plain):
+        optimizer = wrap(ok.AdamW(net.parameters(), lr=0.05))
+
+        def step(optimizer: Any = optimizer) -> None:
+            optimizer.step()
+            optimizer.zero_grad()
+
+        run = torch.compile(step, backend="eager") if net is model else step
+        for number in range(4):
+            loss_of(net, number).backward()
+            run()
+        found.append(whole(net))
+    assert same(*found)
+    counters = compiler.utils.counters
+    assert sum(counters["graph_break"].values()) == 1
+    assert counters["frames"]["total"] == 2  # no frame of ours
