@@ -39,7 +39,7 @@ class Gradient(NamedTuple):
     def memory(self) -> Any:
         """A NumPy view, flat if it is dense, or another library's view."""
         with self.adapter.running_on(self.array):
-            view = self.adapter.view(self.array)
+            view = self.adapter.for_sums(self.adapter.view(self.array))
         return flat(view) if self.layout.dense and type(view) is np.ndarray else view
 
 

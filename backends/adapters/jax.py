@@ -6,6 +6,7 @@ from typing import Any
 
 import array_api_compat as compat
 import jax
+import numpy as np
 
 from optimkit.backends.adapters.base import Layout
 from optimkit.backends.adapters.standard import StandardAdapter
@@ -28,6 +29,9 @@ class JAXAdapter(StandardAdapter):
 
     def describe(self, x: Any) -> tuple[tuple[int, ...], str, str]:
         return tuple(x.shape), str(x.dtype), ""
+
+    def for_sums(self, view: Any) -> Any:
+        return np.asarray(view)
 
     def namespace(self, view: Any) -> Any:
         return jax.numpy

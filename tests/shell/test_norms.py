@@ -196,3 +196,14 @@ def test_kind_of_the_norm() -> None:
     half.grad = torch.full((4,), 3.0, dtype=torch.bfloat16)
     assert clip_grad_norm_([half], 3.0) == 6.0
     assert half.grad.tolist() == [1.5] * 4
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("dtype", ["float32", "complex64", "bfloat16"])
+def test_of_jax_arrays_it_is_that_of_numpys(order: Any, dtype: str) -> None:
+    """In float64 too, which JAX has only if it is asked to."""
+    jnp = pytest.importorskip("jax.numpy", reason="JAX is not installed")
+    arrays = [jnp.asarray(x, dtype) for x in gradients("complex64" if "c" in dtype else "float32")]
+    arrays.append(jnp.full(3, 1e30, dtype))  # whose squares float32 does not hold
+    numpys = [np.asarray(x).astype("complex128" if "c" in dtype else "float64") for x in arrays]
+    assert get_total_norm(arrays, order) == get_total_norm(numpys, order)
