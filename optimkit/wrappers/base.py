@@ -42,6 +42,11 @@ class Wrapper:
                 f"{name}: {type(optimizer).__name__} evaluates the closure as often as it needs; "
                 "let the closure itself add up gradients, or look at them"
             )
+        inside = optimizer
+        while isinstance(inside, Wrapper):  # a state dict has one place for each kind
+            if inside.key == name:
+                raise TypeError(f"{name}: {inside._shown()} is around the optimizer already")
+            inside = inside.optimizer
         self.optimizer = optimizer
         self.stepped = False
         if isinstance(optimizer, getattr(sys.modules.get("torch.optim"), "Optimizer", ())):

@@ -104,3 +104,14 @@ def test_hooks_and_groups_are_those_inside(wrap: Callable[[Any], Any]) -> None:
     ours.add_param_group({"params": [tensor(1.0)], "lr": 0.5})
     assert [group["lr"] for group in inner.param_groups] == [1.0, 0.5]
     assert ours.defaults is inner.defaults
+
+
+def test_no_two_wrappers_of_one_kind() -> None:
+    """What one of them keeps would have no place in a state dict."""
+    for inner in (ok.accumulate(ok.SGD([array(1.0)]), 2), ok.accumulate(ok.SGD([tensor(1.0)]), 2)):
+        with pytest.raises(TypeError, match=r"accumulate\(n=2.* is around the optimizer already"):
+            ok.accumulate(inner, 3)
+        with pytest.raises(TypeError, match="around the optimizer already"):
+            ok.accumulate(ok.skip_nonfinite(inner), 3)
+    with pytest.raises(TypeError, match="skip_nonfinite"):
+        ok.skip_nonfinite(ok.skip_nonfinite(ok.SGD([array(1.0)])))
