@@ -45,7 +45,7 @@ def accumulate(
     Raises
     ------
     TypeError, ValueError
-        If `optimizer` is none, is accumulated already, or evaluates the closure itself; or if another
+        If `optimizer` is none, is accumulated already or evaluates the closure itself, or another
         argument is out of range.
 
     Notes
