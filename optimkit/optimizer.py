@@ -92,9 +92,9 @@ class Optimizer(Checkpointed):
         self.param_groups: list[Group] = []
         self._complete = False
         self._begin()
-        self.check_group(self.defaults, self.defaults)
         if vars(self).pop("_without_params", False):
             return
+        self.check_group(self.defaults, self.defaults)
         for group in as_groups(params):
             self.add_param_group(group)
         self._complete = True
