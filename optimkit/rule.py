@@ -155,6 +155,7 @@ class Rule:
     def check_params(self, params: Sequence[Any], hyper: Any, names: Sequence[Any]) -> None:
         """Raise if one of the parameters cannot be optimized by this rule."""
         i = 0
+        spread = []
         with naming(lambda: f"{type(self).__name__}: parameter {names[i]}"):
             for i, param in enumerate(params):  # noqa: B007  # for the name of an error
                 array = array_of(param)
@@ -162,7 +163,8 @@ class Rule:
                 adapter = find(array)
                 self.check_param(array, hyper)
                 adapter.check_parameter(array)
-        spread = [x for x in map(array_of, params) if adapter_of(x).spreads]
+                if adapter.spreads:
+                    spread.append(array)
         if spread:
             self.check_spread(spread, hyper)
 

@@ -34,9 +34,9 @@ def with_derivatives(number: Any, given: Any) -> Any:
         return tuple(map(with_derivatives, number, given))
     if not _is_tensor(given):
         return number
-    from optimkit.backends.autograd.scalar import RecordedScalar, carries
+    from optimkit.backends.autograd.recorded_number import RecordedNumber, carries
 
-    return RecordedScalar.of(given) if carries(given) else number
+    return RecordedNumber.of(given) if carries(given) else number
 
 
 def _is_tensor(x: Any) -> bool:

@@ -10,12 +10,28 @@ import torch
 
 from optimkit.backends.adapters.torch import TorchAdapter, check_elements, is_wrapper
 from optimkit.backends.autograd.namespace import NAMESPACE
-from optimkit.backends.autograd.scalar import RecordedScalar, carries
+from optimkit.backends.autograd.recorded_number import RecordedNumber, carries
 from optimkit.backends.memory import is_array
 
 
-class RecordingAdapter(TorchAdapter):
+class FollowedTensors(TorchAdapter):
     """Views are tensors that remember what they are views of."""
+
+    def native(self, x: Any) -> Any:
+        if x.is_complex():
+            x = torch.view_as_real(x.resolve_conj())
+        return x.resolve_neg()
+
+    def view(self, x: Any) -> Any:
+        return self.native(x)
+
+    def check_gradient(self, grad: Any) -> None:
+        if grad.layout is not torch.strided:
+            raise RuntimeError("its gradient is sparse; give grad.to_dense()")
+
+
+class RecordingAdapter(FollowedTensors):
+    """Tensors in which autograd records a step."""
 
     def check_parameter(self, x: Any) -> None:
         check_elements(x)  # it need be no leaf, nor have memory of its own
@@ -23,12 +39,6 @@ class RecordingAdapter(TorchAdapter):
             raise TypeError(
                 "it is a meta, fake or wrapper tensor, on which no step is recorded; a DTensor has "
                 "a plain one in full_tensor() and to_local()"
-            )
-
-    def check_gradient(self, grad: Any) -> None:
-        if grad.layout is not torch.strided:
-            raise RuntimeError(
-                "its gradient is sparse; a differentiable step takes grad.to_dense()"
             )
 
     def check_target(self, x: Any) -> None:
@@ -46,14 +56,6 @@ class RecordingAdapter(TorchAdapter):
         if isinstance(step, torch.Tensor) and step.requires_grad:
             raise RuntimeError("`requires_grad` is not supported for `step` in differentiable mode")
 
-    def native(self, x: Any) -> Any:
-        if x.is_complex():
-            x = torch.view_as_real(x.resolve_conj())
-        return x.resolve_neg()
-
-    def view(self, x: Any) -> Any:
-        return self.native(x)
-
     def namespace(self, view: Any) -> Any:
         return NAMESPACE
 
@@ -62,7 +64,7 @@ class RecordingAdapter(TorchAdapter):
 
     def entry(self, value: Any, like: Any) -> Any:
         """Return what is kept of an entry of a state."""
-        if isinstance(value, RecordedScalar):
+        if isinstance(value, RecordedNumber):
             return value.tensor
         return self.wrap(value, like) if is_array(value) else value
 

@@ -7,57 +7,15 @@ from functools import wraps
 from typing import Any
 
 import array_api_compat.torch as compat
-import numpy as np
 import torch
 from torch import Tensor
 
-from optimkit.backends.autograd.scalar import RecordedScalar
-
-
-class Root(torch.autograd.Function):
-    """The square root, correctly rounded, whose derivative at zero is taken for 0.
-
-    It is infinite there. What a rule computes from the root of a sum of squares has a derivative at
-    zero all the same, and this one: that of x / (sqrt(x^2) + eps) is 1 / eps.
-    """
-
-    @staticmethod
-    def forward(x: Tensor) -> Tensor:
-        if not x.is_cpu:
-            return torch.sqrt(x)
-        root = torch.empty_like(x)
-        with np.errstate(all="ignore"):
-            np.sqrt(x.numpy(), out=root.numpy())  # torch's own is a bit off at times
-        return root
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
-        ctx.save_for_backward(output)
-        ctx.save_for_forward(output)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        (root,) = ctx.saved_tensors
-        return _along(root, grads[0])
-
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
-        (root,) = ctx.saved_tensors
-        return _along(root, tangents[0])
-
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None], x: Tensor) -> tuple[Tensor, int | None]:
-        return Recorded.sqrt(x), in_dims[0]
-
-
-def _along(root: Tensor, direction: Tensor) -> Tensor:
-    zero = root == 0
-    slope = direction / (2 * torch.where(zero, 1, root))
-    return torch.where(zero, 0, slope)
+from optimkit.backends.autograd.recorded_number import RecordedNumber
+from optimkit.backends.autograd.root import root
 
 
 class Recorded:
-    """The namespace that a rule is given. Its functions take Scalars where they take numbers."""
+    """The namespace that a rule is given. Its functions take a RecordedNumber for a number."""
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(compat, name)
@@ -67,14 +25,11 @@ class Recorded:
         setattr(self, name, taking)
         return taking
 
-    @staticmethod
-    def sqrt(x: Tensor) -> Tensor:
-        root: Tensor = Root.apply(x)  # type: ignore[no-untyped-call]
-        return root
+    sqrt = staticmethod(root)
 
     @staticmethod
     def full_like(x: Tensor, fill_value: Any, **options: Any) -> Tensor:
-        if isinstance(fill_value, RecordedScalar):
+        if isinstance(fill_value, RecordedNumber):
             fill_value = fill_value.beside(x)
         if isinstance(fill_value, Tensor):
             return torch.zeros_like(x, **options) + fill_value
@@ -92,15 +47,19 @@ def _taking_scalars(function: Callable[..., Any]) -> Callable[..., Any]:
     def taking(*args: Any, **kwargs: Any) -> Any:
         given = (*args, *kwargs.values())
         array = next((x for x in given if isinstance(x, Tensor) and x.is_floating_point()), None)
-        if array is not None and any(isinstance(x, RecordedScalar) for x in given):
-            args = tuple(x.beside(array) if isinstance(x, RecordedScalar) else x for x in args)
+        if array is not None and any(isinstance(x, RecordedNumber) for x in given):
+            args = tuple(x.beside(array) if isinstance(x, RecordedNumber) else x for x in args)
             kwargs = {
-                k: x.beside(array) if isinstance(x, RecordedScalar) else x
+                k: x.beside(array) if isinstance(x, RecordedNumber) else x
                 for k, x in kwargs.items()
             }
         return function(*args, **kwargs)
 
     return taking
+
+
+def _beside(x: Any, array: Tensor) -> Any:
+    return x.beside(array) if isinstance(x, RecordedNumber) else x
 
 
 NAMESPACE = Recorded()

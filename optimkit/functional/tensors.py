@@ -10,46 +10,10 @@ import torch
 from torch import Tensor
 
 from optimkit.backends.adapters import Adapter
-from optimkit.backends.adapters.torch import NUMPY_DTYPES, TorchAdapter
+from optimkit.backends.autograd.adapter import FollowedTensors
+from optimkit.backends.autograd.root import root
 from optimkit.functional.libraries import ArrayLibrary
 from optimkit.functional.namespace import Namespace
-
-
-class _Root(torch.autograd.Function):
-    """The square root as IEEE 754 has it, which torch's on the CPU is not; its derivative at zero
-    is zero."""
-
-    @staticmethod
-    def forward(x: Tensor) -> Tensor:
-        if x.is_cpu and x.dtype in NUMPY_DTYPES:
-            with np.errstate(invalid="ignore"):
-                return torch.from_numpy(np.asarray(np.sqrt(x.detach().numpy())))
-        return torch.sqrt(x)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(output)
-        ctx.save_for_forward(output)
-
-    @staticmethod
-    def _slope(root: Tensor) -> Tensor:
-        zero = root == 0
-        return torch.where(zero, 0.0, 0.5 / torch.where(zero, 1.0, root))
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        return grad * _Root._slope(ctx.saved_tensors[0])
-
-    @staticmethod
-    def jvp(ctx: Any, change: Tensor) -> Tensor:
-        return change * _Root._slope(ctx.saved_tensors[0])
-
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[int], x: Tensor) -> tuple[Tensor, int]:
-        return root(x), in_dims[0]
-
-
-root: Any = _Root.apply
 
 
 class _Torch(ArrayLibrary):
@@ -100,13 +64,8 @@ class _Torch(ArrayLibrary):
 NAMESPACE = Namespace(xp, root)
 
 
-class FollowedTensors(TorchAdapter):
-    """Tensors whose operations are followed: a view is a tensor, and stays attached."""
-
-    def view(self, x: Any) -> Any:
-        if x.is_complex():
-            x = torch.view_as_real(x.resolve_conj())
-        return x.resolve_neg()
+class FunctionalTensors(FollowedTensors):
+    """Tensors whose operations autograd or a transform follows."""
 
     def namespace(self, view: Any) -> Any:
         return NAMESPACE
@@ -116,9 +75,5 @@ class FollowedTensors(TorchAdapter):
             return view
         return torch.view_as_complex(view.contiguous())
 
-    def check_gradient(self, grad: Any) -> None:
-        if grad.layout is not torch.strided:
-            raise RuntimeError("its gradient is sparse")
 
-
-LIBRARY, ADAPTER = _Torch(), FollowedTensors()
+LIBRARY, ADAPTER = _Torch(), FunctionalTensors()

@@ -12,14 +12,14 @@ import torch
 
 from optimkit.backends.autograd import with_derivatives
 from optimkit.backends.autograd.namespace import NAMESPACE as xp
-from optimkit.backends.autograd.scalar import Scalar
+from optimkit.backends.autograd.recorded_number import RecordedNumber
 
 F64 = torch.float64
 OPERATORS = [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow]
 
 
-def number(x: float) -> Scalar:
-    return Scalar.of(torch.tensor(x, dtype=F64, requires_grad=True))
+def number(x: float) -> RecordedNumber:
+    return RecordedNumber.of(torch.tensor(x, dtype=F64, requires_grad=True))
 
 
 @pytest.mark.parametrize("compute", OPERATORS, ids=lambda f: f.__name__)
@@ -35,7 +35,7 @@ def test_arithmetic_is_that_of_floats(compute: Any, rng: np.random.Generator) ->
 @pytest.mark.parametrize("compute", OPERATORS, ids=lambda f: f.__name__)
 def test_derivatives_of_arithmetic(compute: Any) -> None:
     def function(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return compute(compute(Scalar.of(x), 2), Scalar.of(y)).tensor
+        return compute(compute(RecordedNumber.of(x), 2), RecordedNumber.of(y)).tensor
 
     x, y = (torch.tensor(v, dtype=F64, requires_grad=True) for v in (0.7, 1.3))
     assert torch.autograd.gradcheck(function, (x, y))
@@ -106,7 +106,7 @@ def test_only_what_carries_derivatives_is_more_than_a_number() -> None:
     assert with_derivatives(0.5, np.array(0.5)) == 0.5
     pair = with_derivatives((0.5, 0.5), (plain, carrying))
     assert pair[0] == 0.5
-    assert isinstance(pair[1], Scalar)
+    assert isinstance(pair[1], RecordedNumber)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)

@@ -23,27 +23,27 @@ def _arithmetic(compute: Binary) -> tuple[Binary, Binary]:
         array = next((z for z in (x, y) if isinstance(z, Tensor)), None)
         if array is not None:
             return compute(
-                *(z.beside(array) if isinstance(z, RecordedScalar) else z for z in (x, y))
+                *(z.beside(array) if isinstance(z, RecordedNumber) else z for z in (x, y))
             )
-        if not all(isinstance(z, Real | RecordedScalar) for z in (x, y)):
+        if not all(isinstance(z, Real | RecordedNumber) for z in (x, y)):
             return NotImplemented
-        number = compute(*(z.number if isinstance(z, RecordedScalar) else z for z in (x, y)))
+        number = compute(*(z.number if isinstance(z, RecordedNumber) else z for z in (x, y)))
         tensor = compute(
-            *(z.tensor if isinstance(z, RecordedScalar) else _tensor(z) for z in (x, y))
+            *(z.tensor if isinstance(z, RecordedNumber) else _tensor(z) for z in (x, y))
         )
         if compute is operator.pow and (missing := number - tensor.item()):
             tensor = tensor + missing  # torch's powers may be a bit off; so the sum is exact
-        return RecordedScalar(number, tensor)
+        return RecordedNumber(number, tensor)
 
     return combined, lambda x, y: combined(y, x)
 
 
 def _order(compare: Binary) -> Binary:
-    def compared(x: RecordedScalar, y: Any) -> Any:
+    def compared(x: RecordedNumber, y: Any) -> Any:
         if isinstance(y, Tensor):
             return compare(x.beside(y), y)
         return compare(
-            *(z.number or SMALLEST if isinstance(z, RecordedScalar) else z for z in (x, y))
+            *(z.number or SMALLEST if isinstance(z, RecordedNumber) else z for z in (x, y))
         )
 
     return compared
@@ -53,7 +53,7 @@ def _tensor(number: float) -> Tensor:
     return torch.tensor(number, dtype=torch.float64, device="cpu")
 
 
-class RecordedScalar:
+class RecordedNumber:
     """A number that computes as a Python float does, to the bit, and carries derivatives.
 
     To comparisons it is equal to no number, and zero is a little above zero: where an option is 0
@@ -72,7 +72,7 @@ class RecordedScalar:
         self.number, self.tensor = number, tensor
 
     @classmethod
-    def of(cls, x: Tensor) -> RecordedScalar:
+    def of(cls, x: Tensor) -> RecordedNumber:
         """The one number in a tensor."""
         with torch.enable_grad():  # as all of a step
             own = x.reshape(()).to("cpu", torch.float64, copy=True)  # the user may write to theirs
@@ -95,13 +95,13 @@ class RecordedScalar:
 
     __hash__ = object.__hash__
 
-    def __neg__(self) -> RecordedScalar:
-        return RecordedScalar(-self.number, -self.tensor)
+    def __neg__(self) -> RecordedNumber:
+        return RecordedNumber(-self.number, -self.tensor)
 
-    def __abs__(self) -> RecordedScalar:
-        return RecordedScalar(abs(self.number), abs(self.tensor))
+    def __abs__(self) -> RecordedNumber:
+        return RecordedNumber(abs(self.number), abs(self.tensor))
 
-    def float32(self) -> RecordedScalar:
+    def float32(self) -> RecordedNumber:
         """The number as it is: rounding it has no derivative."""
         return self
 
@@ -112,7 +112,7 @@ class RecordedScalar:
         )
 
     def __repr__(self) -> str:
-        return f"RecordedScalar({self.number!r})"
+        return f"RecordedNumber({self.number!r})"
 
 
 def carries(x: Any) -> bool:
@@ -120,4 +120,4 @@ def carries(x: Any) -> bool:
     return isinstance(x, Tensor) and (x.requires_grad or unpack_dual(x).tangent is not None)  # type: ignore[no-untyped-call]
 
 
-__all__ = ["RecordedScalar", "carries"]
+__all__ = ["RecordedNumber", "carries"]
