@@ -32,6 +32,7 @@ class Wrapper:
     """
 
     key: str  # under which a state dict has what is this wrapper's
+    optimizer: Any
 
     def __init__(self, optimizer: Any) -> None:
         name = self.key
