@@ -33,6 +33,11 @@ def check_param(rule: type[Rule], adapter: Adapter, param: Any, hyper: Any) -> N
     """Raise if the rule has no step for this array."""
     if not FLOATING.fullmatch(dtype := adapter.describe(param)[1]):
         raise TypeError(f"its dtype is {dtype}; a real or complex floating dtype is needed")
+    if adapter_of(param).spreads:
+        raise TypeError(
+            "it is a DTensor, of which each process has a part; functions step on to_local() or "
+            "full_tensor(), and the classes on parts"
+        )
     if compat.is_torch_array(param) and param.layout != compat.array_namespace(param).strided:
         raise TypeError(f"its layout is {param.layout}; a dense array is needed")
     rule.check_param(param, hyper)

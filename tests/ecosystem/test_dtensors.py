@@ -645,3 +645,14 @@ def _files(rank: int) -> None:
 def test_files_hold_no_parts(processes: Any) -> None:
     pytest.importorskip("safetensors", reason="safetensors is not installed")
     processes(_files)
+
+
+def _functions(rank: int) -> None:
+    params = [param.detach() for param in sharded().parameters()]
+    with pytest.raises(TypeError, match=r"DTensor.*to_local"):
+        ok.functional.adamw().init(params)
+
+
+def test_functions_refuse_parts(processes: Any) -> None:
+    """A sum over a parameter would be one over the part that is here."""
+    processes(_functions)
