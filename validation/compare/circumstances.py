@@ -19,7 +19,7 @@ from optimkit.validation.compare.candidates import (
 )
 from optimkit.validation.compare.trials import Array, Trial, scales
 
-SIZES, SCALAR, LONG = "gradients from 1e-30 to 1e30", "0-d", "a long run"
+SIZES, SCALAR = "sizes 1e-30 to 1e30", "0-d"
 LONG_STEPS, QUICK_STEPS = 1000, 100
 
 
@@ -93,7 +93,7 @@ def circumstances(dtype: str, candidate: Candidate, quick: bool) -> Iterator[Cir
     whole = scales(dtype, False, seed=1, steps=steps)
     tame = np.arange(len(whole.start)) % 11 == 0
     part = Trial(whole.start[tame], whole.gradients[:, tame], whole.rates)
-    yield of_trial(f"{LONG}, {steps:,} steps", part)
+    yield of_trial(f"{steps:,} steps", part)
 
 
 def observed(candidate: Candidate, circumstance: Circumstance) -> list[Steps]:

@@ -234,7 +234,8 @@ class _Trying:
         finding = Finding(name, self.dtype, "")
         result.findings.append(finding)
         if self.circumstance.needs and self.circumstance.needs not in candidate.can:
-            finding.verdict, finding.tried = f"{candidate.kind} has none", False
+            finding.verdict = f"what {candidate.kind} is not asked for"
+            finding.tried = False
             return
         if first and not first.tried:
             finding.verdict, finding.tried = first.verdict, False
@@ -258,9 +259,10 @@ class _Trying:
 def _judge(finding: Finding, judge: Diagnosis, values: dict[str, Any]) -> None:
     """Add to a finding what one parameter shows."""
     made, trial = judge.reference, judge.trial
-    if np.array_equal(made.param, judge.values, equal_nan=True):
-        verdict = EQUAL
-    elif not judge.usual.any():
+    if judge.equal:
+        finding.verdict = finding.verdict or EQUAL
+        return
+    if not judge.usual.any():
         verdict = ROUNDED
     elif not judge.differs(made, judge.spread.scalars).any():
         verdict = FLOAT32

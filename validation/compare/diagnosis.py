@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,9 +20,9 @@ from optimkit.validation.compare.departures import (
     WRONG,
     Departure,
 )
-from optimkit.validation.compare.fitting import Options, fit, flips
+from optimkit.validation.compare.fitting import Options, ends, fit, flips
 from optimkit.validation.compare.texts import Change, Text
-from optimkit.validation.compare.trials import Run, Spread, Trial, run, spread
+from optimkit.validation.compare.trials import Run, Spread, Trial, run
 
 Array = np.ndarray[Any, Any]
 BITS, OPERATIONS, NUMBERS, PART = "equal in bits", "all but rounding", "float32 numbers", "a part"
@@ -43,6 +44,8 @@ class Explanation:
     departures : tuple of Departure
     options : dict
         Options with other values than were asked for.
+    equals : dict
+        Options with which the rule as it is written does the same.
     digits : float
         How far off it is: the mean of the digits by which values differ from the candidate's, beyond
         what rounding can do.
@@ -55,6 +58,7 @@ class Explanation:
     text: Text
     departures: tuple[Departure, ...] = ()
     options: Options = field(default_factory=dict)
+    equals: Options = field(default_factory=dict)
     digits: float = MOST_DIGITS
     share: float = 0.0
     sure: str = PART
@@ -79,6 +83,7 @@ class Explanation:
             "name": self.name,
             "departures": departures,
             "options": self.options,
+            "equals": self.equals,
             "sure": self.sure,
             "share": self.share,
             "lines": [vars(change) for change in self.changes],
@@ -111,8 +116,13 @@ class Diagnosis:
         self.optimizer, self.options, self.trial, self.values = optimizer, options, trial, values
         self.text = Text.of(optimizer)
         self.reference = self.run(self.text, {})
+        self.equal = np.array_equal(self.reference.param, values, equal_nan=True)
         self.spread = self._spread(self.text, {}, self.reference)
-        self.usual = self.differs(self.reference, self.spread.operations)
+
+    @cached_property
+    def usual(self) -> Array:
+        """Where the candidate differs from the rule by more than rounding."""
+        return self.differs(self.reference, self.spread.operations)
 
     def hyper(self, changes: Options) -> SimpleNamespace:
         """The options by attribute, some of them changed."""
@@ -129,7 +139,7 @@ class Diagnosis:
         return run(text.function(), text.optimizer, self.hyper(changes), self.trial)
 
     def _spread(self, text: Text, changes: Options, made: Run) -> Spread:
-        return spread(text, self.hyper(changes), self.trial, made)
+        return Spread(text, self.hyper(changes), self.trial, made)
 
     def _distance(self, made: Run) -> Array:
         with np.errstate(all="ignore"):
@@ -173,10 +183,13 @@ class Diagnosis:
             return replace(found, sure=BITS, share=1.0)
         own = self._spread(found.text, found.options, found.run)
         edge = own.edge | self.spread.edge
-        distance, usual = self._distance(found.run), self._distance(self.reference)
-        for sure, tolerance in ((OPERATIONS, own.operations), (NUMBERS, own.scalars)):
-            telling = self.usual & ~edge & (tolerance < usual / 2)
-            if telling.sum() >= max(1, self.usual.sum() // 20) and (
+        distance, before = self._distance(found.run), self._distance(self.reference)
+        for sure in (OPERATIONS, NUMBERS):
+            kind = "operations" if sure == OPERATIONS else "scalars"
+            tolerance = getattr(own, kind)
+            wrong = self.differs(self.reference, getattr(self.spread, kind))
+            telling = wrong & ~edge & (tolerance < before / 2)
+            if telling.sum() >= max(1, wrong.sum() // 20) and (
                 distance <= tolerance
             )[:, ~edge].all():
                 return replace(found, sure=sure, share=1.0)
@@ -259,7 +272,7 @@ class Diagnosis:
         The first either reproduces everything, as its `sure` says, or is the nearest there is; the
         second is the nearest but for it.
         """
-        if np.array_equal(self.reference.param, self.values, equal_nan=True):
+        if self.equal:
             return []
         if not self.usual.any():
             found = self.roundings()
@@ -284,7 +297,20 @@ class Diagnosis:
         nearest = sorted([*pairs, *singles], key=lambda x: (x.digits + 0.1 * x.rank[0], x.rank))
         return nearest[:2]
 
-    @staticmethod
-    def _with_runner_up(found: Explanation, others: list[Explanation]) -> list[Explanation]:
+    def _equals(self, found: Explanation) -> Options:
+        """Options with which the rule does what an explanation does, where there are any."""
+        if not found.departures or found.run is None:
+            return found.options
+        if len(found.departures) > 1 or found.options:
+            return {}
+        own = Diagnosis(self.optimizer, self.options, self.trial, found.run.param)
+        changes = (*flips(self.optimizer, self.options), *ends(self.optimizer, self.options))
+        return next((change for change in changes if own.accounts(
+            Explanation(self.text, options=change))), {})
+
+    def _with_runner_up(
+        self, found: Explanation, others: list[Explanation]
+    ) -> list[Explanation]:
         ordered = sorted(others, key=lambda x: x.digits)
+        found = replace(found, equals=self._equals(found))
         return [found, *[x for x in ordered if x.name != found.name][:1]]

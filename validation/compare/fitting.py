@@ -47,6 +47,18 @@ def places(optimizer: type[ok.Optimizer], options: Options) -> Iterator[tuple[st
             yield name, None
 
 
+def ends(optimizer: type[ok.Optimizer], options: Options) -> Iterator[Options]:
+    """Every number among the options as 0 and as 1, and every pair turned round."""
+    held = vars(optimizer.bind(**options))
+    changes = [
+        changed(held, name, place, value)
+        for name, place in places(optimizer, options)
+        for value in (0.0, 1.0)
+    ]
+    changes += [{name: x[::-1]} for name, x in held.items() if isinstance(x, tuple)]
+    yield from (change for change in changes if _allowed(optimizer, options | change))
+
+
 def changed(options: Mapping[str, Any], name: str, place: int | None, value: float) -> Options:
     """One option with another value."""
     if place is None:

@@ -71,7 +71,8 @@ def first_difference(
         return None
     step = int(np.argmax(differs.any(1)))
     apart = relative(values, reference, start)
-    element = int(np.argmax(np.where(differs[step], apart[step], -1)))
+    size = np.where(np.isfinite(far := units(values, reference)), far, 0)
+    element = int(np.argmax(np.where(differs[step], size[step], -1)))
     marks = [t for t in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if t <= len(values)]
     largest = {t: float(np.where(differs[t - 1], apart[t - 1], 0).max()) for t in marks}
     return Difference(
@@ -82,6 +83,6 @@ def first_difference(
         float(values[step, element]),
         float(reference[step, element]),
         float(apart[step, element]),
-        float(units(values, reference)[step, element]),
+        float(far[step, element]),
         largest,
     )

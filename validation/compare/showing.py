@@ -75,8 +75,7 @@ def _explained(result: Comparison) -> list[Any]:
         return [Padding(Text("No known change comes near it; the differences are below."), (0, 2))]
     if first.sure == PART:
         lines.append(Text(f"The nearest is: {first.name}", "bold"))
-    for departure in first.departures:
-        lines.append(Text(departure.meaning[0].upper() + departure.meaning[1:] + "."))
+    lines += [Text(_sentence(departure.meaning)) for departure in first.departures]
     lines.append(Text(_sure(first, others), "dim"))
     for change in first.changes:
         lines += [
@@ -84,14 +83,22 @@ def _explained(result: Comparison) -> list[Any]:
             Text(f"- {change.before}", "red"),
             Text(f"+ {change.after}", "green"),
         ]
-    if first.options:
-        given = " ".join(f"--option {k}={v!r}".replace(" ", "") for k, v in first.options.items())
-        given = given.replace("--option", "--option ")
-        what = "The rule does the same with" if first.departures == () else "It also has"
-        lines.append(Text.assemble(f"{what} ", (given, "cyan")))
-    elif result.verdict == DIFFERENT and first.sure != PART:
-        lines.append(Text("No value of an option makes the two equal."))
+    if first.equals:
+        lines.append(Text.assemble("The rule does the same with ", (_asked(first.equals), "cyan")))
+    elif first.options:
+        lines.append(Text.assemble("It also has ", (_asked(first.options), "cyan")))
     return [Padding(line, (0, 2)) for line in lines]
+
+
+def _sentence(text: str) -> str:
+    first = text[0].upper() if text[0].isascii() else text[0]
+    return f"{first}{text[1:]}."
+
+
+def _asked(options: dict[str, Any]) -> str:
+    """Options as the command line takes them."""
+    return " ".join(f"--option {name}={str(value).replace(' ', '')}"
+                    for name, value in options.items())
 
 
 def _sure(first: Explanation, others: list[Explanation]) -> str:
@@ -120,8 +127,9 @@ def _cell(finding: Finding) -> Any:
         return Text("equal in bits", "green")
     if finding.verdict == ROUNDED:
         if finding.most_units == 0:
-            return Text("equal but near the ends of the range", "green")
-        return Text(f"rounding, {finding.most_units:.3g} units", "green")
+            return Text("equal but at the ends", "green")
+        far = finding.most_units
+        return Text(f"rounding, {far:,.0f} ULP" if far < 1e5 else f"rounding, {far:.0e} ULP", "green")
     if finding.verdict == FLOAT32:
         return Text(f"rounding, {finding.most_relative:.1e}", "green")
     words = "as named" if finding.explained else "otherwise too"
@@ -144,7 +152,7 @@ def _findings(result: Comparison) -> Any:
         table.add_row(name, *(row.get(dtype, Text("")) for dtype in dtypes))
     untried = {f.verdict: f for f in result.findings if not f.tried}
     if untried:
-        table.caption = Text("not tried: " + "; ".join(untried), "dim")
+        table.caption = Text("\n".join(f"not tried: {why}" for why in untried), "dim")
         table.caption_justify = "left"
     return table
 
@@ -164,7 +172,7 @@ def _differences(result: Comparison) -> Any:
         pad_edge=False,
         padding=(0, 2, 0, 0),
     )
-    for name in ("", "step", "gradient", "value", "the rule's", "relative", "units"):
+    for name in ("", "step", "gradient", "value", "the rule's", "relative", "ULP"):
         table.add_column(name, justify="left" if not name else "right")
     for x in finding.differences:
         table.add_row(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +12,9 @@ import numpy as np
 
 import optimkit as ok
 from optimkit.backends.memory import is_array
+from optimkit.validation.compare.departures import SCALARS
 from optimkit.validation.compare.noise import SAMPLES, Noise, ScalarNoise, noisy
+from optimkit.validation.compare.texts import Text
 
 Array = np.ndarray[Any, Any]
 
@@ -129,7 +131,10 @@ def run(
     return Run.of(done)
 
 
-@dataclass
+MARGIN = 8  # a correct implementation may be this much farther off than the samples
+SCALAR_SAMPLES = 5
+
+
 class Spread:
     """How far apart correct implementations of a rule may be, for every value of a trial.
 
@@ -141,29 +146,34 @@ class Spread:
         Where the order decides, since something comes near the ends of the range.
     """
 
-    operations: Array
-    scalars: Array
-    edge: Array
+    def __init__(self, text: Text, hyper: SimpleNamespace, trial: Trial, reference: Run) -> None:
+        self.text, self.hyper, self.trial, self.reference = text, hyper, trial, reference
 
-
-MARGIN = 8  # a correct implementation may be this much farther off than the samples
-
-
-def spread(text: Any, hyper: SimpleNamespace, trial: Trial, reference: Run) -> Spread:
-    """Find out what rounding can do to a rule."""
-    from optimkit.validation.compare.departures import SCALARS
-
-    noise = Noise(trial.start.shape, trial.start.dtype)
-    samples = run(text.function(), text.optimizer, hyper, trial, noise).param
-    unit = np.abs(np.spacing(reference.param))
-    with np.errstate(all="ignore"):
-        operations = MARGIN * (np.abs(samples - reference.param[:, None]).max(1) + unit)
-    scalars = np.zeros_like(operations)
-    moved = next(iter(SCALARS.applied(text)))
-    for seed in range(SAMPLES):
-        source = ScalarNoise(seed)
-        function = moved.function(scalar32=source)
-        sample = run(function, text.optimizer, hyper, trial, scalars=source).param
+    @cached_property
+    def _sampled(self) -> tuple[Array, Array]:
+        noise = Noise(self.trial.start.shape, self.trial.start.dtype)
+        function = self.text.function()
+        samples = run(function, self.text.optimizer, self.hyper, self.trial, noise).param
         with np.errstate(all="ignore"):
-            scalars = np.fmax(scalars, np.abs(sample - reference.param))
-    return Spread(operations, operations + MARGIN * scalars, noise.edge)
+            farthest = np.abs(samples - self.reference.param[:, None]).max(1)
+            return MARGIN * (farthest + np.abs(np.spacing(self.reference.param))), noise.edge
+
+    @property
+    def operations(self) -> Array:
+        return self._sampled[0]
+
+    @property
+    def edge(self) -> Array:
+        return self._sampled[1]
+
+    @cached_property
+    def scalars(self) -> Array:
+        farthest = np.zeros_like(self.operations)
+        moved = next(iter(SCALARS.applied(self.text)))
+        for seed in range(SCALAR_SAMPLES):
+            source = ScalarNoise(seed)
+            function = moved.function(scalar32=source)
+            sample = run(function, moved.optimizer, self.hyper, self.trial, scalars=source).param
+            with np.errstate(all="ignore"):
+                farthest = np.fmax(farthest, np.abs(sample - self.reference.param))
+        return self.operations + MARGIN * farthest
