@@ -168,7 +168,12 @@ class Diagnosis:
         digits = np.minimum(digits, MOST_DIGITS)
         share = float((self._distance(made) <= self.spread.operations)[:, away].mean())
         return Explanation(
-            text, tuple(departures), options or {}, float(digits.mean()), share, run=made
+            text,
+            tuple(departures),
+            options or {},
+            digits=float(digits.mean()),
+            share=share,
+            run=made,
         )
 
     def accounts(self, explanation: Explanation) -> bool:
