@@ -106,6 +106,11 @@ class Comparison:
         return self.verdict != DIFFERENT
 
     @property
+    def rule_holds(self) -> bool:
+        """Whether its steps are the rule's, whatever else differs."""
+        return all(f.verdict != DIFFERENT for f in self.findings if f.circumstance == SIZES)
+
+    @property
     def departure(self) -> str | None:
         """What it computes instead, if a change of the rule reproduces it."""
         if self.same or not self.explanations or self.explanations[0].sure == PART:
@@ -201,7 +206,9 @@ def stages(reading: Reading, rule: type[ok.Optimizer], quick: bool) -> list[tupl
     work: list[tuple[str, Stage]] = []
     for dtype in DTYPES:
         for circumstance in circumstances(dtype, reading.candidate, quick):
-            work.append((f"{circumstance.name}, {dtype}", _Trying(reading, rule, circumstance, dtype)))
+            work.append(
+                (f"{circumstance.name}, {dtype}", _Trying(reading, rule, circumstance, dtype))
+            )
             if circumstance.name == SIZES:
                 work.append(("what it computes", _diagnose))
     return work

@@ -20,7 +20,7 @@ from optimkit.validation.compare.departures import (
     WRONG,
     Departure,
 )
-from optimkit.validation.compare.fitting import Options, ends, fit, flips
+from optimkit.validation.compare.fitting import Options, ends, fit, flips, is_round
 from optimkit.validation.compare.texts import Change, Text
 from optimkit.validation.compare.trials import Run, Spread, Trial, run
 
@@ -151,14 +151,15 @@ class Diagnosis:
         """Where values differ by more than rounding does, away from the ends of the range."""
         return (self._distance(made) > np.fmax(tolerance, 0)) & ~self.spread.edge
 
-    def scored(self, text: Text, departures: Any = (), options: Options | None = None
-               ) -> Explanation | None:
+    def scored(
+        self, text: Text, departures: Any = (), options: Options | None = None
+    ) -> Explanation | None:
         """How near a changed rule comes; None if it fails or changes nothing."""
         try:
             made = self.run(text, options or {})
         except (ArithmeticError, TypeError, KeyError, NameError, ValueError):
             return None
-        if made.param.dtype != self.reference.param.dtype:
+        if (made.param.dtype, made.param.shape) != (self.values.dtype, self.values.shape):
             return None
         if np.array_equal(made.param, self.reference.param, equal_nan=True):
             return None
@@ -178,8 +179,15 @@ class Diagnosis:
 
     def accounts(self, explanation: Explanation) -> bool:
         """Whether an explanation that was found elsewhere reproduces these values too."""
-        made = self.scored(explanation.text, explanation.departures, explanation.options)
-        return made is not None and self.checked(made).sure != PART
+        changed, options = explanation.text, explanation.options
+        try:
+            made = self.run(changed, options)
+        except ArithmeticError:
+            return False
+        own = self._spread(changed, options, made)
+        tolerance = own.scalars if explanation.sure == NUMBERS else own.operations
+        within = self._distance(made) <= np.fmax(tolerance, self.spread.operations)
+        return bool(within[:, ~(own.edge | self.spread.edge)].all())
 
     def checked(self, found: Explanation) -> Explanation:
         """The same with how sure it is, by what rounding can do to that rule itself."""
@@ -194,9 +202,10 @@ class Diagnosis:
             tolerance = getattr(own, kind)
             wrong = self.differs(self.reference, getattr(self.spread, kind))
             telling = wrong & ~edge & (tolerance < before / 2)
-            if telling.sum() >= max(1, wrong.sum() // 20) and (
-                distance <= tolerance
-            )[:, ~edge].all():
+            if (
+                telling.sum() >= max(1, wrong.sum() // 20)
+                and (distance <= tolerance)[:, ~edge].all()
+            ):
                 return replace(found, sure=sure, share=1.0)
         return found
 
@@ -233,8 +242,11 @@ class Diagnosis:
                 yield made
 
     def best(self, found: list[Explanation], *levels: str) -> Explanation | None:
-        """Of those that reproduce everything, the one that is simplest and best known."""
-        checked = [self.checked(x) for x in found[:CHECKED]]
+        """Of those that reproduce everything, the one that is simplest and best known.
+
+        An option with many digits was fitted, and nobody chose it.
+        """
+        checked = [self.checked(x) for x in found[:CHECKED] if is_round(x.options)]
         exact = [x for x in checked if x.sure in levels]
         return min(exact, key=lambda x: (x.rank, SURE.index(x.sure), x.digits), default=None)
 
@@ -294,10 +306,10 @@ class Diagnosis:
         if found := self.best(fitted, BITS, OPERATIONS):
             return self._with_runner_up(found, [*fitted, *singles])
         singles = sorted([*singles, *fitted], key=lambda x: (x.digits, x.rank))
-        if found := self.best(singles, NUMBERS):
-            return self._with_runner_up(found, singles)
         pairs = self.pairs(singles)
-        if found := self.best(pairs, BITS, OPERATIONS) or self.best(pairs, NUMBERS):
+        if found := self.best(pairs, BITS, OPERATIONS):
+            return self._with_runner_up(found, [*pairs, *singles])
+        if found := self.best(singles, NUMBERS) or self.best(pairs, NUMBERS):
             return self._with_runner_up(found, [*pairs, *singles])
         nearest = sorted([*pairs, *singles], key=lambda x: (x.digits + 0.1 * x.rank[0], x.rank))
         return nearest[:2]
@@ -310,12 +322,12 @@ class Diagnosis:
             return {}
         own = Diagnosis(self.optimizer, self.options, self.trial, found.run.param)
         changes = (*flips(self.optimizer, self.options), *ends(self.optimizer, self.options))
-        return next((change for change in changes if own.accounts(
-            Explanation(self.text, options=change))), {})
+        return next(
+            (change for change in changes if own.accounts(Explanation(self.text, options=change))),
+            {},
+        )
 
-    def _with_runner_up(
-        self, found: Explanation, others: list[Explanation]
-    ) -> list[Explanation]:
+    def _with_runner_up(self, found: Explanation, others: list[Explanation]) -> list[Explanation]:
         ordered = sorted(others, key=lambda x: x.digits)
         found = replace(found, equals=self._equals(found))
         return [found, *[x for x in ordered if x.name != found.name][:1]]

@@ -22,8 +22,10 @@ Options = dict[str, Any]
 def flips(optimizer: type[ok.Optimizer], options: Options) -> Iterator[Options]:
     """Every option that is true or false as the other, where the rule allows it."""
     for name, value in vars(optimizer.bind(**options)).items():
-        if isinstance(value, bool) and name not in SKIPPED and _allowed(
-            optimizer, options | {name: not value}
+        if (
+            isinstance(value, bool)
+            and name not in SKIPPED
+            and _allowed(optimizer, options | {name: not value})
         ):
             yield {name: not value}
 
@@ -122,3 +124,16 @@ def _round(x: float) -> list[float]:
     near = [float(f"{x:.{digits}g}") for digits in (6, 4, 3, 2, 1)]
     lacking = [1 - float(f"{1 - x:.{digits}g}") for digits in (4, 3, 2, 1)] if 0 < x < 1 else []
     return [*(float(f"{y:.12g}") for y in lacking), *near]
+
+
+def is_round(options: Options) -> bool:
+    """Whether every number among these has few digits, or lacks few to 1."""
+    numbers = [
+        x
+        for value in options.values()
+        for x in (value if isinstance(value, tuple) else (value,))
+        if isinstance(x, float)
+    ]
+    return all(
+        min(abs(float(f"{y:.4g}") - y) for y in (x, 1 - x)) <= 1e-12 * abs(x) for x in numbers
+    )

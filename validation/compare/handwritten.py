@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+import optimkit as ok
 from optimkit.validation.compare import libraries
 from optimkit.validation.compare.candidates import (
     ABSENT,
@@ -36,6 +37,11 @@ class Zeros(dict[str, Any]):
         return self[name]
 
 
+def _failure(error: Exception | None) -> str:
+    said = str(error) if isinstance(error, Unusable) else f"{type(error).__name__}: {error}"
+    return f"its first steps failed: {said}"
+
+
 class _GoingFunction(Going):
     def __init__(self, maker: Function, params: list[Array], groups: list[list[int]]) -> None:
         self.maker, self.library = maker, maker.library
@@ -43,8 +49,9 @@ class _GoingFunction(Going):
             self.params = [made(p, self.library) for p in params]
             self.states = [maker.state(p) for p in self.params]
         self.steps = [0] * len(params)
-        self.factors = [next(k + 1 for k, g in enumerate(groups) if i in g)
-                        for i in range(len(params))]
+        self.factors = [
+            next(k + 1 for k, g in enumerate(groups) if i in g) for i in range(len(params))
+        ]
 
     def step(self, grads: list[Array | None], rate: float) -> None:
         for i, grad in enumerate(grads):
@@ -56,7 +63,10 @@ class _GoingFunction(Going):
                 options["lr"] = options["lr"] * self.factors[i] * rate
             with libraries.in_double(self.library):
                 result = self.maker.make(
-                    self.params[i], made(grad, self.library), self.states[i], self.steps[i],
+                    self.params[i],
+                    made(grad, self.library),
+                    self.states[i],
+                    self.steps[i],
                     **options,
                 )
             if not (isinstance(result, tuple) and len(result) == 2):
@@ -98,13 +108,15 @@ class Function(Candidate):
                     going = self.start([array], [[0]])
                     for _ in range(2):
                         going.step([array], 1.0)
-                    if going.values()[0]["param"].shape == array.shape:
+                    shape = going.values()[0]["param"].shape
+                    if shape == array.shape:
                         return library, state
+                    first = first or Unusable(f"a parameter of shape (3,) became one of {shape}")
                 except Unusable:
                     raise
                 except Exception as error:
                     first = first or error
-        raise Unusable(f"its first steps raised {type(first).__name__}: {first}") from first
+        raise Unusable(_failure(first)) from first
 
     def start(self, params: list[Array], groups: list[list[int]]) -> Going:
         return _GoingFunction(self, params, groups)
@@ -116,7 +128,7 @@ class _GoingObject(Going):
     def __init__(self, maker: Handwritten, params: list[Array]) -> None:
         self.maker, self.library = maker, maker.library
         with libraries.in_double(self.library):
-            self.params: Any = [made(p, self.library) for p in params]
+            self.params: Any = [maker.parameter(p) for p in params]
             if maker.named:
                 self.params = {f"p{i}": p for i, p in enumerate(self.params)}
             first = (self.params,) if maker.takes_params else ()
@@ -133,22 +145,37 @@ class _GoingObject(Going):
             given: Any = [None if g is None else made(g, self.library) for g in grads]
             if self.maker.named:
                 given = {f"p{i}": g for i, g in enumerate(given)}
-            both = self.maker.both
-            result = self.method(self.params, given) if both else self.method(given)
+            result = self._called(given)
         if isinstance(result, tuple) and len(result) == 2 and type(result[0]) is type(self.params):
             result = result[0]
         if isinstance(result, list | tuple | dict) and len(result) == len(self.params):
             self.params = result
 
+    def _called(self, grads: Any) -> Any:
+        if self.maker.arguments == 2:
+            return self.method(self.params, grads)
+        if self.maker.arguments == 1:
+            return self.method(grads)
+        for param, grad in zip(self.params, grads, strict=True):
+            param.grad = grad
+        return self.method()
+
     def values(self) -> list[Steps]:
         params = self.params.values() if isinstance(self.params, dict) else self.params
-        held = [{"param": read(p)} for p in params]
+        if self.maker.takes_params and self.maker.arguments == 1:  # it may keep a list of its own
+            own = getattr(self.object, "params", None)
+            params = own if isinstance(own, list) and len(own) == len(params) else params
+        held = [
+            {"param": read(getattr(p, "data", p) if isinstance(p, ok.Parameter) else p)}
+            for p in params
+        ]
         for name, column in vars(self.object).items():
             rows = [*column.values()] if isinstance(column, dict) else column
-            if isinstance(rows, list) and len(rows) == len(held) and rows is not self.params:
+            if isinstance(rows, list) and len(rows) == len(held) and rows is not params:
                 for steps, value in zip(held, rows, strict=True):
-                    steps |= visible({NAMES.get(name.strip("_"), name): value},
-                                     steps["param"].shape)
+                    named = NAMES.get(name.strip("_"), name)
+                    if named != "params":
+                        steps |= visible({named: value}, steps["param"].shape)
         return held
 
 
@@ -164,12 +191,19 @@ class Handwritten(Candidate):
     def __init__(self, make: Callable[..., Any], options: Mapping[str, Any]) -> None:
         super().__init__(make, options)
         positional = [
-            p for p in inspect.signature(make).parameters.values()
+            p
+            for p in inspect.signature(make).parameters.values()
             if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
         ]
         self.takes_params = len([p for p in positional if p.name not in options]) > 0
         self.can = frozenset()
         self._try()
+
+    def parameter(self, array: Array) -> Any:
+        """A parameter of its library; one that can have a gradient, if that is where it looks."""
+        if self.library == "numpy":
+            return ok.Parameter(np.array(array)) if self.arguments == 0 else np.array(array)
+        return made(array, self.library)
 
     def _try(self) -> None:
         """Find the library, and whether parameters and gradients come in lists or by name."""
@@ -177,14 +211,18 @@ class Handwritten(Candidate):
         array = np.array([0.5, -0.25, 2.0], np.float32)
         for library in libraries.loaded():
             for named in (False, True):
-                self.library, self.named, self.both = library, named, False
+                self.library, self.named, self.arguments = library, named, 1
                 try:
                     going = self.start([array, array], [[0, 1]])
-                    required = [
-                        p for p in inspect.signature(going.method).parameters.values()
-                        if p.default is p.empty
-                    ]
-                    self.both = len(required) > 1
+                    self.arguments = len(
+                        [
+                            p
+                            for p in inspect.signature(going.method).parameters.values()
+                            if p.default is p.empty and p.kind is not p.VAR_KEYWORD
+                        ]
+                    )
+                    if self.arguments == 0:
+                        going = self.start([array, array], [[0, 1]])
                     going.step([array, array], 1.0)
                     values = going.values()
                     if any((v["param"] != array).any() for v in values):
@@ -196,8 +234,7 @@ class Handwritten(Candidate):
                     raise Unusable(f"it has no method of {names}") from None
                 except Exception as error:
                     first = first or error
-        said = str(first) if isinstance(first, Unusable) else f"{type(first).__name__}: {first}"
-        raise Unusable(f"its first step failed: {said}") from first
+        raise Unusable(_failure(first)) from first
 
     def start(self, params: list[Array], groups: list[list[int]]) -> _GoingObject:
         return _GoingObject(self, params)

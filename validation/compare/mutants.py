@@ -94,9 +94,7 @@ def mutants(seed: int, departures: int) -> Iterator[Mutant]:
             if drawn is not None:
                 entries.append(drawn[0])
                 text = drawn[1]
-        mutant = Mutant(
-            optimizer, options, dtype, tuple(entries), text, reordered(text, random)
-        )
+        mutant = Mutant(optimizer, options, dtype, tuple(entries), text, reordered(text, random))
         if len(entries) == departures and (not departures or _is_one(mutant)):
             yield mutant
 
@@ -114,8 +112,9 @@ def _is_one(mutant: Mutant) -> bool:
     return kept and not same(known, changed.param)
 
 
-def same(known: Diagnosis, values: Any, text: Text | None = None, options: Options | None = None
-         ) -> bool:
+def same(
+    known: Diagnosis, values: Any, text: Text | None = None, options: Options | None = None
+) -> bool:
     """Whether values are those of a rule but for rounding."""
     text = text or known.text
     made = known.run(text, options or {})

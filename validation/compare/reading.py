@@ -194,9 +194,11 @@ def _product(make: Callable[..., Any], given: Options, takes_params: bool) -> Ca
 
 
 def _transforms(thing: Any) -> bool:
-    return not isinstance(thing, type) and all(
-        callable(getattr(thing, name, None)) for name in ("init", "update")
-    ) and hasattr(thing, "_fields")
+    return (
+        not isinstance(thing, type)
+        and all(callable(getattr(thing, name, None)) for name in ("init", "update"))
+        and hasattr(thing, "_fields")
+    )
 
 
 def _of(kind: type, home: str) -> bool:

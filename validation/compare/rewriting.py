@@ -83,11 +83,14 @@ def filled(replacement: Any, binding: Binding, at: ast.AST) -> Any:
     if isinstance(replacement, list):
         return [filled(x, binding, at) for x in replacement]
     if not isinstance(replacement, ast.AST):
-        return binding.get(replacement, replacement) if isinstance(replacement, str) else replacement
+        return (
+            binding.get(replacement, replacement) if isinstance(replacement, str) else replacement
+        )
     if isinstance(replacement, ast.Name) and replacement.id in binding:
         return binding[replacement.id]
-    fields = {name: filled(getattr(replacement, name, None), binding, at) for name in
-              replacement._fields}
+    fields = {
+        name: filled(getattr(replacement, name, None), binding, at) for name in replacement._fields
+    }
     return ast.copy_location(type(replacement)(**fields), at)
 
 

@@ -28,10 +28,18 @@ def show(console: Any, result: Comparison, name: str, cut: bool) -> None:
     if result.adopted:
         console.print(_line("Its own defaults, which the rule was given too: ", result.adopted))
     if result.unheard:
-        console.print(Text(f"It does not take {', '.join(result.unheard)}: the rule alone has "
-                           "what was asked for.", "yellow"))
+        console.print(
+            Text(
+                f"It does not take {', '.join(result.unheard)}: the rule alone has "
+                "what was asked for.",
+                "yellow",
+            )
+        )
     headline, style = HEADLINES[result.verdict]
-    if result.departure:
+    if result.verdict == DIFFERENT and result.rule_holds:
+        apart = dict.fromkeys(f.circumstance for f in result.findings if f.verdict == DIFFERENT)
+        headline = f"The same rule, but for {', '.join(apart)}"
+    elif result.departure:
         headline += f": {result.departure}"
     elif result.verdict == DIFFERENT:
         headline += ", which no change in the table makes of it"
@@ -97,8 +105,9 @@ def _sentence(text: str) -> str:
 
 def _asked(options: dict[str, Any]) -> str:
     """Options as the command line takes them."""
-    return " ".join(f"--option {name}={str(value).replace(' ', '')}"
-                    for name, value in options.items())
+    return " ".join(
+        f"--option {name}={str(value).replace(' ', '')}" for name, value in options.items()
+    )
 
 
 def _sure(first: Explanation, others: list[Explanation]) -> str:
@@ -129,11 +138,14 @@ def _cell(finding: Finding) -> Any:
         if finding.most_units == 0:
             return Text("equal but at the ends", "green")
         far = finding.most_units
-        return Text(f"rounding, {far:,.0f} ULP" if far < 1e5 else f"rounding, {far:.0e} ULP", "green")
+        return Text(
+            f"rounding, {far:,.0f} ULP" if far < 1e5 else f"rounding, {far:.0e} ULP", "green"
+        )
     if finding.verdict == FLOAT32:
         return Text(f"rounding, {finding.most_relative:.1e}", "green")
     words = "as named" if finding.explained else "otherwise too"
-    return Text(f"{finding.most_relative:.1e}, {words}", "yellow" if finding.explained else "red")
+    style = "yellow" if finding.explained else "red"
+    return Text(f"{finding.most_relative:.1e} off, {words}", style)
 
 
 def _findings(result: Comparison) -> Any:

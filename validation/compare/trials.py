@@ -173,7 +173,10 @@ class Spread:
         for seed in range(SCALAR_SAMPLES):
             source = ScalarNoise(seed)
             function = moved.function(scalar32=source)
-            sample = run(function, moved.optimizer, self.hyper, self.trial, scalars=source).param
+            try:
+                made = run(function, moved.optimizer, self.hyper, self.trial, scalars=source)
+            except ArithmeticError:  # what it divides by is nothing but rounding
+                return np.full_like(self.operations, np.inf)
             with np.errstate(all="ignore"):
-                farthest = np.fmax(farthest, np.abs(sample - self.reference.param))
+                farthest = np.fmax(farthest, np.abs(made.param - self.reference.param))
         return self.operations + MARGIN * farthest
