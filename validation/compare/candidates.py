@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-import optimkit as ok
 from optimkit.validation.compare import libraries
 from optimkit.validation.compare.libraries import Array, made, read
 

@@ -153,7 +153,7 @@ def compare(
         a function ``(param, grad, state, step) -> (param, state)``, where `state` is an empty
         mapping that has zeros for what is asked of it first.
     optimizer : str or type
-        The rule that it should be: the name of an optimizer whose rule is elementwise, or its class.
+        The rule that it should be: an optimizer whose rule is elementwise, by name or its class.
     quick : bool, default False
         Whether the long run is of 100 steps and not of 1,000.
     **options

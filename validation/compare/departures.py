@@ -1,8 +1,8 @@
 """The table of departures: what implementations do that the rule does not, each one change of it.
 
-An entry is a pattern of the rule's text and what takes its place, in the syntax of `rewriting`. The
-rule itself is written in its own file alone; an entry fits every rule in which its pattern is found,
-at each place where it is found.
+An entry is a pattern of the rule's text and what takes its place, in the syntax of `rewriting`.
+The rule itself is written in its own file alone; an entry fits every rule in which its pattern is
+found, at each place where it is found.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Departure:
     edits : tuple of (str, str)
         Patterns, and what is in their place.
     kind : str
-        Whether it is a rule of its own that people know, a slip of the pen, or a matter of rounding.
+        Whether it is a rule that people know, a slip of the pen, or a matter of rounding.
     all : bool
         Whether every place is changed; else all edits have to be found, each at one place a time.
     """

@@ -47,8 +47,8 @@ class Explanation:
     equals : dict
         Options with which the rule as it is written does the same.
     digits : float
-        How far off it is: the mean of the digits by which values differ from the candidate's, beyond
-        what rounding can do.
+        How far off it is: the mean of the digits by which values differ from the candidate's,
+        beyond what rounding can do.
     share : float
         Which part of the values it reproduces to rounding.
     sure : str

@@ -101,8 +101,10 @@ class Function(Candidate):
         """The first library and the first kind of empty state with which it runs."""
         first: Exception | None = None
         array = np.array([0.5, -0.25, 2.0], np.float32)
+        empty: Callable[[Any], Any] = getattr(self.make, "init", lambda p: {})
+        kinds: list[Callable[[Any], Any]] = [empty, Zeros, lambda p: None]
         for library in libraries.loaded():
-            for state in (getattr(self.make, "init", lambda p: {}), Zeros, lambda p: None):
+            for state in kinds:
                 try:
                     self.library, self.state = library, state
                     going = self.start([array], [[0]])
@@ -136,7 +138,7 @@ class _GoingObject(Going):
         self.method = next(
             getattr(self.object, name) for name in METHODS if hasattr(self.object, name)
         )
-        self.rate = getattr(self.object, "lr", None)
+        self.rate: Any = getattr(self.object, "lr", None)
 
     def step(self, grads: list[Array | None], rate: float) -> None:
         if rate != 1:

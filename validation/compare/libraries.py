@@ -64,9 +64,6 @@ def in_double(library: str) -> AbstractContextManager[Any]:
         return nullcontext()
     import jax
 
-    if hasattr(jax, "enable_x64"):
-        context: AbstractContextManager[Any] = jax.enable_x64(True)
-        return context
-    from jax.experimental import enable_x64
-
-    return enable_x64(True)
+    home: Any = jax if hasattr(jax, "enable_x64") else jax.experimental
+    context: AbstractContextManager[Any] = home.enable_x64(True)
+    return context

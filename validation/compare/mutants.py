@@ -1,14 +1,18 @@
 """Candidates made by chance, to see how often a diagnosis is right.
 
-A mutant is a rule with one departure or two at a place drawn at random, for options drawn at random,
-whose operations are then done in another order, also drawn at random. A mutant that does what the
-rule does on inputs of its own is none, and is drawn again.
+A mutant is a rule with one departure or two at places drawn at random, with options drawn at
+random, whose operations are then done in another order, also drawn at random. A mutant that does
+what the rule does on inputs of its own is none, and is drawn again.
 """
 
 from __future__ import annotations
 
+import argparse
+import statistics
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -24,10 +28,15 @@ from optimkit.validation.compare.departures import (
 from optimkit.validation.compare.diagnosis import Diagnosis, Explanation
 from optimkit.validation.compare.fitting import Options
 from optimkit.validation.compare.texts import Text
-from optimkit.validation.compare.trials import Trial, run, scales
+from optimkit.validation.compare.trials import Trial, scales
+from optimkit.validation.explain.subjects import optimizers, why_eager
 from optimkit.validation.reference.cases import cases_of
 
-RULES = "SGD Adam AdamW Adamax NAdam RAdam Adagrad Adadelta RMSprop Rprop ASGD".split()
+RULES = [
+    name
+    for name, optimizer in optimizers().items()
+    if not optimizer.needs_sparse and why_eager(optimizer, {}) is None
+]
 HELD_OUT = 977  # the seed of the inputs on which what was named is checked
 
 
@@ -128,9 +137,93 @@ def same(
 
 def right(mutant: Mutant, named: Explanation) -> bool:
     """Whether a departure was named that is the mutant's, or that does the same on other inputs."""
-    if sorted(x.name for x in named.departures) == sorted(x.name for x in mutant.departures):
-        if not named.options:
-            return True
+    names = [sorted(x.name for x in y.departures) for y in (named, mutant)]
+    if names[0] == names[1] and not named.options:
+        return True
     trial = scales(mutant.dtype, seed=HELD_OUT)
     known = Diagnosis(mutant.optimizer, mutant.options, trial, trial.gradients)
     return same(known, known.run(mutant.changed, {}).param, named.text, named.options)
+
+
+@dataclass
+class Figures:
+    """How often a diagnosis was right.
+
+    Attributes
+    ----------
+    tried, right, named_alike : int
+        Mutants; those of which the right departure was named; and those of them where it was named
+        as it was made, and not as another that does the same on inputs of its own.
+    seconds : list of float
+        What each took.
+    wrong : list of str
+        The others, in words.
+    """
+
+    tried: int = 0
+    right: int = 0
+    named_alike: int = 0
+    seconds: list[float] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    def add(self, mutant: Mutant) -> None:
+        """Diagnose one more."""
+        began = time.perf_counter()
+        _, found = mutant.diagnosed(scales(mutant.dtype))
+        self.seconds.append(time.perf_counter() - began)
+        if mutant.departures:
+            good = bool(found) and right(mutant, found[0])
+            made = sorted(x.name for x in mutant.departures)
+            self.named_alike += good and sorted(x.name for x in found[0].departures) == made
+        else:
+            good = not any(x.options or x.departures[0].kind != ROUNDING for x in found)
+        self.tried += 1
+        self.right += good
+        if not good:
+            options = ", ".join(f"{k}={v!r}" for k, v in mutant.options.items())
+            lines = "; ".join(x.after for x in mutant.text.changes(Text.of(mutant.optimizer)))
+            named = found[0].name if found else "nothing"
+            self.wrong.append(
+                f"{mutant.optimizer.__name__}({options}), {mutant.dtype}: {lines}\n"
+                f"    made: {' and '.join(x.name for x in mutant.departures) or 'nothing'}; "
+                f"named: {named}"
+            )
+
+
+def figures(seed: int, departures: int, count: int) -> Iterator[Figures]:
+    """Diagnose so many mutants, and yield the figures after each."""
+    found = Figures()
+    for mutant in islice(mutants(seed, departures), count):
+        found.add(mutant)
+        yield found
+
+
+def main() -> None:
+    """Print how often a diagnosis is right."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--singles", type=int, default=100)
+    parser.add_argument("--pairs", type=int, default=100)
+    parser.add_argument("--orders", type=int, default=200, help="other orders of operations alone")
+    arguments = parser.parse_args()
+    kinds = {
+        "orders": "other orders, nothing named",
+        "singles": "one departure, named",
+        "pairs": "two departures, named",
+    }
+    for departures, (option, what) in enumerate(kinds.items()):
+        found = Figures()
+        for found in figures(arguments.seed, departures, getattr(arguments, option)):
+            print(f"\r{what}: {found.right} of {found.tried}", end="", flush=True)
+        if found.tried:
+            alike = f", {found.named_alike} by the same name" if departures else ""
+            print(
+                f"{alike}; {statistics.median(found.seconds):.1f} s each, "
+                f"{max(found.seconds):.1f} s at most"
+            )
+        for text in found.wrong:
+            print(f"  {text}")
+
+
+if __name__ == "__main__":
+    main()

@@ -56,12 +56,12 @@ class NoisyArray(np.ndarray[Any, Any]):
         if other is not None:
             self.noise = getattr(other, "noise", None)  # type: ignore[assignment]
 
-    def __array_ufunc__(self, function: Any, method: str, *inputs: Any, **options: Any) -> Any:
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         noise = next(x.noise for x in inputs if isinstance(x, NoisyArray))
         plain = [x.view(np.ndarray) if isinstance(x, NoisyArray) else x for x in inputs]
-        out = options.pop("out", None)
-        result = getattr(function, method)(*plain, **options)
-        if result.dtype.kind == "f" and function not in _EXACT:
+        out = kwargs.pop("out", None)
+        result = getattr(ufunc, method)(*plain, **kwargs)
+        if result.dtype.kind == "f" and ufunc not in _EXACT:
             result = noise.moved(result)
         if out is not None:
             out[0].view(np.ndarray)[...] = result

@@ -166,12 +166,16 @@ def _candidate(thing: Any, given: Options) -> Candidate:
 def _product(make: Callable[..., Any], given: Options, takes_params: bool) -> Candidate:
     """What a function makes."""
     if not takes_params:
-        product = make(**given)
+        try:
+            product = make(**given)
+        except Exception as error:
+            raise Unusable(f"calling it raised {type(error).__name__}: {error}") from error
         if _transforms(product):
             return Transformation(make, given)
-        for home, kind in (("keras", Keras), ("mlx", Mlx)):
-            if _of(type(product), home):
-                return kind(make, given)
+        if _of(type(product), "keras"):
+            return Keras(make, given)
+        if _of(type(product), "mlx"):
+            return Mlx(make, given)
         return Handwritten(make, given)
     first: Exception | None = None
     array = np.ones(2, np.float32)

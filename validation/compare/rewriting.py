@@ -1,8 +1,8 @@
 """Patterns in Python's own syntax, and the rewriting of a rule's text by them.
 
 In a pattern a single capital letter stands for any expression, or any attribute, the same one
-wherever it comes again, and a name of `SYMBOLS` for an option by any of its names. ``A / B`` matches
-every division, ``hyper.N`` every option.
+wherever it comes again, and a name of `SYMBOLS` for an option by any of its names. ``A / B``
+matches every division, ``hyper.N`` every option.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def same(x: Any, y: Any) -> bool:
 
 
 @cache
-def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
+def _fields(kind: Any) -> tuple[str, ...]:
     return tuple(name for name in kind._fields if name not in _PLACE)
 
 

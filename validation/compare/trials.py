@@ -101,7 +101,6 @@ def run(
     trial: Trial,
     noise: Noise | None = None,
     scalars: ScalarNoise | None = None,
-    steps: int | None = None,
 ) -> Run:
     """Run a rule.
 
@@ -118,9 +117,11 @@ def run(
         hyper = SimpleNamespace(**vars(hyper))
         rate = hyper.lr
         state = optimizer.init(np, param, hyper)
-        for t in range(steps or trial.steps):
-            for source in filter(None, (noise, scalars)):
-                source.count = 0
+        for t in range(trial.steps):
+            if noise:
+                noise.count = 0
+            if scalars:
+                scalars.count = 0
             hyper.lr = rate * trial.rates[t] if trial.rates[t] != 1 else rate
             grad: Any = trial.gradients[t]
             if noise:
@@ -179,4 +180,5 @@ class Spread:
                 return np.full_like(self.operations, np.inf)
             with np.errstate(all="ignore"):
                 farthest = np.fmax(farthest, np.abs(made.param - self.reference.param))
-        return self.operations + MARGIN * farthest
+        result: Array = self.operations + MARGIN * farthest
+        return result
