@@ -7,6 +7,7 @@ circumstances of a comparison its kind allows.
 from __future__ import annotations
 
 import contextlib
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -126,10 +127,11 @@ class TorchProtocol(Candidate):
         return torch.nn.Parameter(made(array, "torch"))
 
     def group(self) -> dict[str, Any]:
-        """The options of a group that it makes."""
+        """The options of a group that it makes, of those that its class takes."""
         with contextlib.suppress(Exception):  # what is wrong is said where it is tried
             made_of: Any = self.make([self.parameter(np.ones(2, np.float32))], **self.options)
-            return dict(made_of.param_groups[0])
+            taken = inspect.signature(type(made_of)).parameters
+            return {k: v for k, v in made_of.param_groups[0].items() if k in taken}
         return {}
 
     def start(self, params: list[Array], groups: list[list[int]]) -> Going:

@@ -281,21 +281,15 @@ def _judge(finding: Finding, judge: Diagnosis, values: dict[str, Any]) -> None:
     far = relative(judge.values, made.param, trial.start)[:, away].max(initial=0.0)
     finding.most_units = max(finding.most_units, float(apart))
     finding.most_relative = max(finding.most_relative, float(far))
+    if verdict != DIFFERENT:
+        return
     for name, reference in made.values.items():
         if name not in values or values[name].shape != reference.shape:
             continue
-        if verdict == DIFFERENT:
-            start = trial.start if name == "param" else np.zeros_like(trial.start)
-            differs = judge.usual if name == "param" else _moments_differ(values[name], reference)
-            first = first_difference(
-                name, values[name], reference, start, trial.gradients, differs & ~judge.spread.edge
-            )
-            if first and name not in [x.quantity for x in finding.differences]:
-                finding.differences.append(first)
-
-
-MOMENT_UNITS = 1000  # in the last place: a moment farther off than this was not rounded otherwise
-
-
-def _moments_differ(values: Any, reference: Any) -> Any:
-    return units(values, reference) > MOMENT_UNITS
+        start = trial.start if name == "param" else np.zeros_like(trial.start)
+        with np.errstate(all="ignore"):
+            near = np.abs(values[name] - reference) <= judge.spread.of(name)
+        differs = ~near & away & (units(values[name], reference) > 0)
+        first = first_difference(name, values[name], reference, start, trial.gradients, differs)
+        if first and name not in [x.quantity for x in finding.differences]:
+            finding.differences.append(first)

@@ -14,6 +14,7 @@ HEADLINES = {
     FLOAT32: ("The same rule; its numbers have the precision of float32", "bold green"),
     DIFFERENT: ("Another rule", "bold red"),
 }
+MOST_LINES = 3  # a change of more lines is one of rounding throughout
 LEAST = 0.5  # of the values: a change that reproduces fewer is not worth a name
 
 
@@ -85,7 +86,8 @@ def _explained(result: Comparison) -> list[Any]:
         lines.append(Text(f"The nearest is: {first.name}", "bold"))
     lines += [Text(_sentence(departure.meaning)) for departure in first.departures]
     lines.append(Text(_sure(first, others), "dim"))
-    for change in first.changes:
+    changes = first.changes if len(first.changes) <= MOST_LINES else []
+    for change in changes:
         lines += [
             Text(f"{first.text.file}, line {change.line}", "dim"),
             Text(f"- {change.before}", "red"),

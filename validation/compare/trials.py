@@ -151,17 +151,24 @@ class Spread:
         self.text, self.hyper, self.trial, self.reference = text, hyper, trial, reference
 
     @cached_property
-    def _sampled(self) -> tuple[Array, Array]:
+    def _sampled(self) -> tuple[dict[str, Array], Array]:
         noise = Noise(self.trial.start.shape, self.trial.start.dtype)
         function = self.text.function()
-        samples = run(function, self.text.optimizer, self.hyper, self.trial, noise).param
+        samples = run(function, self.text.optimizer, self.hyper, self.trial, noise).values
+        spreads = {}
         with np.errstate(all="ignore"):
-            farthest = np.abs(samples - self.reference.param[:, None]).max(1)
-            return MARGIN * (farthest + np.abs(np.spacing(self.reference.param))), noise.edge
+            for name, reference in self.reference.values.items():
+                farthest = np.abs(samples[name] - reference[:, None]).max(1)
+                spreads[name] = MARGIN * (farthest + np.abs(np.spacing(reference)))
+        return spreads, noise.edge
 
     @property
     def operations(self) -> Array:
-        return self._sampled[0]
+        return self._sampled[0]["param"]
+
+    def of(self, name: str) -> Array:
+        """By the order of operations, of the parameter or of an array of its state."""
+        return self._sampled[0][name]
 
     @property
     def edge(self) -> Array:
