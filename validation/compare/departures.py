@@ -199,7 +199,7 @@ DEPARTURES = (
            "lerp(M, G, 1 - B, xp) → lerp(M, G, B, xp)"),
     _wrong("beta in place of 1 - beta", "the share of the gradient is β", "(1 - B) * G → B * G"),
     _wrong("share of the gradient missing", "the moment is β v + g², not β v + (1 - β) g²",
-           "S * B + (1 - B) * G → S * B + G"),
+           "S * B + (1 - B) * G * G → S * B + G * G"),
     _wrong(
         "belief",
         "the second moment is that of the gradient's distance from the first (AdaBelief)",

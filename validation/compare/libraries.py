@@ -50,7 +50,7 @@ def made(array: Array, library: str) -> Any:
 def read(x: Any) -> Array:
     """An array of any library as NumPy's."""
     if hasattr(x, "detach"):
-        x = x.detach().cpu().resolve_conj().resolve_neg()
+        x = x.detach().cpu().numpy()
     elif hasattr(x, "get") and library_of(x) == "cupy":
         x = x.get()
     elif hasattr(x, "numpy"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -97,42 +98,41 @@ def mutants(seed: int, departures: int) -> Iterator[Mutant]:
     random = np.random.default_rng(seed)
     while True:
         optimizer, options, dtype = _circumstances(random)
-        text, entries = Text.of(optimizer), []
+        texts, entries = [Text.of(optimizer)], []
         for _ in range(departures):
-            drawn = _changed(text, DEPARTURES, random)
+            drawn = _changed(texts[-1], DEPARTURES, random)
             if drawn is not None:
                 entries.append(drawn[0])
-                text = drawn[1]
-        mutant = Mutant(optimizer, options, dtype, tuple(entries), text, reordered(text, random))
-        if len(entries) == departures and (not departures or _is_one(mutant)):
+                texts.append(drawn[1])
+        other = reordered(texts[-1], random)
+        mutant = Mutant(optimizer, options, dtype, tuple(entries), texts[-1], other)
+        if len(entries) == departures and (not departures or _is_one(mutant, texts)):
             yield mutant
 
 
-def _is_one(mutant: Mutant) -> bool:
+def _is_one(mutant: Mutant, texts: list[Text]) -> bool:
     """Whether every departure of a mutant changes something, and none makes it fail."""
-    trial = scales(mutant.dtype, seed=HELD_OUT)
-    known = Diagnosis(mutant.optimizer, mutant.options, trial, trial.gradients)
+    known = _held_out(mutant)
     try:
-        changed = known.run(mutant.changed, {})
-        written = known.run(mutant.text, {})
+        changed, written = known.run(mutant.changed, {}), known.run(mutant.text, {})
+        if changed.param.dtype != mutant.dtype or np.isfinite(written.param).mean() < 0.5:
+            return False
+        alone = [*texts[:-1], *(mutant.departures[-1].applied(texts[0]) if texts[2:] else ())]
+        return not any(same(known, changed.param, text) for text in alone)
     except (ArithmeticError, TypeError, KeyError, NameError, ValueError):
         return False
-    kept = changed.param.dtype == trial.start.dtype and np.isfinite(written.param).mean() > 0.5
-    return kept and not same(known, changed.param)
 
 
-def same(
-    known: Diagnosis, values: Any, text: Text | None = None, options: Options | None = None
-) -> bool:
-    """Whether values are those of a rule but for rounding."""
-    text = text or known.text
-    made = known.run(text, options or {})
-    held = Diagnosis.__new__(Diagnosis)
-    vars(held).update(vars(known) | {"values": values})
-    own = held._spread(text, options or {}, made)
-    away = ~(own.edge | known.spread.edge)
-    with np.errstate(all="ignore"):
-        return bool((held._distance(made) <= own.operations)[:, away].all())
+def _held_out(mutant: Mutant) -> Diagnosis:
+    """The rule of a mutant on inputs of its own."""
+    trial = scales(mutant.dtype, seed=HELD_OUT)
+    return Diagnosis(mutant.optimizer, mutant.options, trial, trial.gradients)
+
+
+def same(known: Diagnosis, values: Any, text: Text, options: Options | None = None) -> bool:
+    """Whether values are those of a changed rule but for rounding."""
+    judge = Diagnosis(known.optimizer, known.options, known.trial, values)
+    return judge.accounts(Explanation(text, options=options or {}))
 
 
 def right(mutant: Mutant, named: Explanation) -> bool:
@@ -140,8 +140,7 @@ def right(mutant: Mutant, named: Explanation) -> bool:
     names = [sorted(x.name for x in y.departures) for y in (named, mutant)]
     if names[0] == names[1] and not named.options:
         return True
-    trial = scales(mutant.dtype, seed=HELD_OUT)
-    known = Diagnosis(mutant.optimizer, mutant.options, trial, trial.gradients)
+    known = _held_out(mutant)
     return same(known, known.run(mutant.changed, {}).param, named.text, named.options)
 
 
@@ -155,7 +154,7 @@ class Figures:
         Mutants; those of which the right departure was named; and those of them where it was named
         as it was made, and not as another that does the same on inputs of its own.
     seconds : list of float
-        What each took.
+        Of processor time that each took.
     wrong : list of str
         The others, in words.
     """
@@ -168,9 +167,9 @@ class Figures:
 
     def add(self, mutant: Mutant) -> None:
         """Diagnose one more."""
-        began = time.perf_counter()
+        began = time.process_time()
         _, found = mutant.diagnosed(scales(mutant.dtype))
-        self.seconds.append(time.perf_counter() - began)
+        self.seconds.append(time.process_time() - began)
         if mutant.departures:
             good = bool(found) and right(mutant, found[0])
             made = sorted(x.name for x in mutant.departures)
@@ -214,8 +213,10 @@ def main() -> None:
     for departures, (option, what) in enumerate(kinds.items()):
         found = Figures()
         for found in figures(arguments.seed, departures, getattr(arguments, option)):
-            print(f"\r{what}: {found.right} of {found.tried}", end="", flush=True)
+            if sys.stdout.isatty():
+                print(f"\r{what}: {found.right} of {found.tried}", end="", flush=True)
         if found.tried:
+            print(f"\r{what}: {found.right} of {found.tried}", end="")
             alike = f", {found.named_alike} by the same name" if departures else ""
             print(
                 f"{alike}; {statistics.median(found.seconds):.1f} s each, "

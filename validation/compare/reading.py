@@ -69,13 +69,11 @@ def read_candidate(thing: Any, optimizer: type[ok.Optimizer], options: Options) 
     taken, adopted, unheard = _options(thing, optimizer, options)
     candidate = _candidate(thing, taken)
     if isinstance(candidate, TorchProtocol):  # what it was made with can be read from its groups
-        held = vars(optimizer.bind(**options | adopted))
-        own = candidate.group()
-        found = {k: own[k] for k in held if k in own and k not in SKIPPED and own[k] != held[k]}
-        unheard = [*dict.fromkeys([*unheard, *(k for k in found if k in options)])]
-        unheard = [k for k in unheard if own.get(k, None) != held[k]]
-        settable = inspect.signature(optimizer.__init__).parameters
-        adopted |= {k: v for k, v in found.items() if k in settable and _plain(v)}
+        own, held = candidate.group(), vars(optimizer.bind(**options | adopted))
+        settable = inspect.signature(optimizer.__init__).parameters.keys() & own.keys() - {*SKIPPED}
+        apart = {k: own[k] for k in settable if _plain(own[k]) and own[k] != held[k]}
+        adopted |= {k: value for k, value in apart.items() if k not in options}
+        unheard = [k for k in options if k in apart or (k in unheard and k not in own)]
     return Reading(candidate, options | adopted, adopted, unheard)
 
 

@@ -20,7 +20,7 @@ SYMBOLS = {
 }
 Binding = dict[str, Any]
 Node = TypeVar("Node", bound=ast.AST)
-_PLACE = ("ctx", "lineno", "col_offset", "end_lineno", "end_col_offset", "type_comment", "kind")
+_PLACE = ("lineno", "col_offset", "end_lineno", "end_col_offset", "type_comment", "kind")
 
 
 @cache

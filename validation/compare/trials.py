@@ -116,13 +116,14 @@ def run(
     with np.errstate(all="ignore"):
         hyper = SimpleNamespace(**vars(hyper))
         rate = hyper.lr
+        hyper.lr = rate * trial.rates[0]
         state = optimizer.init(np, param, hyper)
         for t in range(trial.steps):
             if noise:
                 noise.count = 0
             if scalars:
                 scalars.count = 0
-            hyper.lr = rate * trial.rates[t] if trial.rates[t] != 1 else rate
+            hyper.lr = rate * trial.rates[t]
             grad: Any = trial.gradients[t]
             if noise:
                 grad = noisy(np.repeat(grad[None], SAMPLES, 0), noise)
