@@ -1,5 +1,5 @@
 """Holding implementations against one another: optimkit's own, PyTorch's, and yours."""
 
-from optimkit.validation.compare.compare import Comparison, compare
+from optimkit.validation.compare.compare import Outcome, compare
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["Outcome", "compare"]

@@ -14,8 +14,8 @@ import optimkit as ok
 from optimkit.validation.compare.departures import DEPARTURES
 from optimkit.validation.compare.diagnosis import BITS, NUMBERS, OPERATIONS, PART, Diagnosis
 from optimkit.validation.compare.mutants import Figures, Mutant, _is_one, figures
+from optimkit.validation.compare.probes import scales
 from optimkit.validation.compare.texts import Text
-from optimkit.validation.compare.trials import scales
 
 SEED = 20260117
 
@@ -41,14 +41,14 @@ def test_no_departure_is_named_of_another_order_of_operations() -> None:
 
 
 def values_of(text: Text, dtype: str, **options: Any) -> tuple[Diagnosis, Any]:
-    trial = scales(dtype)
-    rule = Diagnosis(text.optimizer, options, trial, trial.gradients)
+    probe = scales(dtype)
+    rule = Diagnosis(text.optimizer, options, probe, probe.gradients)
     return rule, rule.run(text, {}).param
 
 
 def diagnosed(text: Text, dtype: str = "float64", **options: Any) -> Any:
     rule, values = values_of(text, dtype, **options)
-    return Diagnosis(text.optimizer, options, rule.trial, values).explain()
+    return Diagnosis(text.optimizer, options, rule.probe, values).explain()
 
 
 def entry(name: str) -> Any:
@@ -76,9 +76,9 @@ def test_what_changes_nothing_is_no_mutant() -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_an_option_is_found(dtype: str) -> None:
-    trial = scales(dtype)
-    rule = Diagnosis(ok.Adam, {"eps": 1e-6}, trial, trial.gradients)
-    found = Diagnosis(ok.Adam, {}, trial, rule.reference.param).explain()
+    probe = scales(dtype)
+    rule = Diagnosis(ok.Adam, {"eps": 1e-6}, probe, probe.gradients)
+    found = Diagnosis(ok.Adam, {}, probe, rule.reference.param).explain()
     assert found[0].options == {"eps": 1e-6}
     assert found[0].equals == {"eps": 1e-6}
     assert found[0].sure in (BITS, OPERATIONS)
@@ -94,7 +94,7 @@ def test_a_departure_with_an_option() -> None:
     text = changed(ok.Adam, "eps-hat")
     rule, _ = values_of(text, "float64")
     values = rule.run(text, {"eps": 1e-7}).param
-    found = Diagnosis(ok.Adam, {}, rule.trial, values).explain()
+    found = Diagnosis(ok.Adam, {}, rule.probe, values).explain()
     assert found[0].name == "eps-hat and eps=1e-07"
 
 
@@ -115,9 +115,9 @@ def test_a_departure_with_numbers_of_float32() -> None:
 
 
 def test_what_no_change_explains_is_said_to_be_that() -> None:
-    trial = scales("float64")
-    values = trial.start + np.cumsum(np.tanh(trial.gradients), 0) ** 3
-    found = Diagnosis(ok.Adam, {}, trial, values).explain()
+    probe = scales("float64")
+    values = probe.start + np.cumsum(np.tanh(probe.gradients), 0) ** 3
+    found = Diagnosis(ok.Adam, {}, probe, values).explain()
     assert found[0].sure == PART
     assert found[0].share < 0.5
 

@@ -17,7 +17,7 @@ from optimkit.validation.compare.candidates import (
     Steps,
     Unusable,
 )
-from optimkit.validation.compare.trials import Array, Trial, scales
+from optimkit.validation.compare.probes import Array, Probe, scales
 
 SIZES, SCALAR = "sizes 1e-30 to 1e30", "0-d"
 LONG_STEPS, QUICK_STEPS = 1000, 100
@@ -51,25 +51,25 @@ class Circumstance:
     resumed: int = 0
     needs: str = ""
 
-    def trials(self) -> Iterator[Trial]:
+    def probes(self) -> Iterator[Probe]:
         """What a rule is tried on to do the same, for every parameter."""
         for i, start in enumerate(self.starts):
             steps = [t for t, row in enumerate(self.gradients) if row[i] is not None]
             grads = np.array([np.ravel(self.gradients[t][i]) for t in steps])  # type: ignore[arg-type]
             factor = next(k + 1 for k, group in enumerate(self.groups) if i in group)
-            yield Trial(np.ravel(start), grads, tuple(self.rates[t] * factor for t in steps))
+            yield Probe(np.ravel(start), grads, tuple(self.rates[t] * factor for t in steps))
 
 
-def of_trial(name: str, trial: Trial) -> Circumstance:
-    """A trial as the circumstance of one parameter."""
-    return Circumstance(name, (trial.start,), tuple((g,) for g in trial.gradients), trial.rates)
+def of_probe(name: str, probe: Probe) -> Circumstance:
+    """A probe as the circumstance of one parameter."""
+    return Circumstance(name, (probe.start,), tuple((g,) for g in probe.gradients), probe.rates)
 
 
 def circumstances(dtype: str, candidate: Candidate, quick: bool) -> Iterator[Circumstance]:
     """Everything that candidates are tried on; the first is what a diagnosis goes by."""
     changes = RATES in candidate.can
     sizes = scales(dtype, changes)
-    yield of_trial(SIZES, sizes)
+    yield of_probe(SIZES, sizes)
     random = np.random.default_rng(7)
 
     def drawn(shape: tuple[int, ...], steps: int = 12) -> list[Array]:
@@ -92,8 +92,8 @@ def circumstances(dtype: str, candidate: Candidate, quick: bool) -> Iterator[Cir
     steps = QUICK_STEPS if quick else LONG_STEPS
     whole = scales(dtype, False, seed=1, steps=steps)
     tame = np.arange(len(whole.start)) % 11 == 0
-    part = Trial(whole.start[tame], whole.gradients[:, tame], whole.rates)
-    yield of_trial(f"{steps:,} steps", part)
+    part = Probe(whole.start[tame], whole.gradients[:, tame], whole.rates)
+    yield of_probe(f"{steps:,} steps", part)
 
 
 def observed(candidate: Candidate, circumstance: Circumstance) -> list[Steps]:

@@ -23,7 +23,7 @@ from optimkit.validation.compare.judging import (
     FLOAT32,
     ROUNDED,
     VERDICTS,
-    Difference,
+    FirstDifference,
     first_difference,
     relative,
     units,
@@ -47,7 +47,7 @@ class Finding:
     most_units, most_relative : float
         The largest distance from the rule, in units in the last place and relative to how far the
         parameter has gone.
-    differences : list of Difference
+    differences : list of FirstDifference
         The first of each quantity.
     explained : bool
         Whether the departure that was named accounts for all of it.
@@ -59,12 +59,12 @@ class Finding:
     tried: bool = True
     most_units: float = 0.0
     most_relative: float = 0.0
-    differences: list[Difference] = field(default_factory=list)
+    differences: list[FirstDifference] = field(default_factory=list)
     explained: bool = False
 
 
 @dataclass
-class Comparison:
+class Outcome:
     """What came of holding an implementation against a rule.
 
     Attributes
@@ -117,7 +117,7 @@ class Comparison:
             return None
         return self.explanations[0].name
 
-    def finished(self) -> Comparison:
+    def finished(self) -> Outcome:
         """The same; `Unusable` if nothing could be tried."""
         if self.judge is None:
             raise Unusable(self.findings[0].verdict)
@@ -142,7 +142,7 @@ class Comparison:
 
 def compare(
     candidate: Any, optimizer: str | type[ok.Optimizer], *, quick: bool = False, **options: Any
-) -> Comparison:
+) -> Outcome:
     """Hold an implementation of an optimizer against its rule, and say what is wrong with it.
 
     Parameters
@@ -161,7 +161,7 @@ def compare(
 
     Returns
     -------
-    Comparison
+    Outcome
         With ``same``, ``departure`` and all that was found.
 
     Raises
@@ -192,13 +192,13 @@ def compare(
     return result.finished()
 
 
-Stage = Callable[[Comparison], None]
+Stage = Callable[[Outcome], None]
 
 
-def begun(reading: Reading, rule: type[ok.Optimizer]) -> Comparison:
+def begun(reading: Reading, rule: type[ok.Optimizer]) -> Outcome:
     """A comparison of which nothing has been tried yet."""
     kind = reading.candidate.kind
-    return Comparison(rule.__name__, kind, reading.options, reading.adopted, reading.unheard)
+    return Outcome(rule.__name__, kind, reading.options, reading.adopted, reading.unheard)
 
 
 def stages(reading: Reading, rule: type[ok.Optimizer], quick: bool) -> list[tuple[str, Stage]]:
@@ -214,13 +214,13 @@ def stages(reading: Reading, rule: type[ok.Optimizer], quick: bool) -> list[tupl
     return work
 
 
-def _diagnose(result: Comparison) -> None:
+def _diagnose(result: Outcome) -> None:
     if result.judge is not None and not result.explanations:
         result.explanations = result.judge.explain()
         _explain(result.findings[-1], result, [result.judge])
 
 
-def _explain(finding: Finding, result: Comparison, judges: list[Diagnosis]) -> None:
+def _explain(finding: Finding, result: Outcome, judges: list[Diagnosis]) -> None:
     """Say whether what was named accounts for a finding too."""
     if finding.verdict == DIFFERENT and result.explanations:
         finding.explained = all(judge.accounts(result.explanations[0]) for judge in judges)
@@ -235,7 +235,7 @@ class _Trying:
     circumstance: Circumstance
     dtype: str
 
-    def __call__(self, result: Comparison) -> None:
+    def __call__(self, result: Outcome) -> None:
         candidate, name = self.reading.candidate, self.circumstance.name
         first = next((f for f in result.findings if f.dtype == self.dtype), None)
         finding = Finding(name, self.dtype, "")
@@ -253,8 +253,8 @@ class _Trying:
             finding.verdict, finding.tried = str(error), False
             return
         judges = []
-        for trial, values in zip(self.circumstance.trials(), held, strict=True):
-            judges.append(Diagnosis(self.rule, self.reading.options, trial, values["param"]))
+        for probe, values in zip(self.circumstance.probes(), held, strict=True):
+            judges.append(Diagnosis(self.rule, self.reading.options, probe, values["param"]))
             _judge(finding, judges[-1], values)
         if first and finding.verdict == FLOAT32 and first.verdict != FLOAT32:
             finding.verdict = DIFFERENT
@@ -265,7 +265,7 @@ class _Trying:
 
 def _judge(finding: Finding, judge: Diagnosis, values: dict[str, Any]) -> None:
     """Add to a finding what one parameter shows."""
-    made, trial = judge.reference, judge.trial
+    made, probe = judge.reference, judge.probe
     if judge.equal:
         finding.verdict = finding.verdict or EQUAL
         return
@@ -278,7 +278,7 @@ def _judge(finding: Finding, judge: Diagnosis, values: dict[str, Any]) -> None:
     finding.verdict = max(finding.verdict or EQUAL, verdict, key=VERDICTS.index)
     away = ~judge.spread.edge
     apart = units(judge.values, made.param)[:, away].max(initial=0.0)
-    far = relative(judge.values, made.param, trial.start)[:, away].max(initial=0.0)
+    far = relative(judge.values, made.param, probe.start)[:, away].max(initial=0.0)
     finding.most_units = max(finding.most_units, float(apart))
     finding.most_relative = max(finding.most_relative, float(far))
     if verdict != DIFFERENT:
@@ -286,10 +286,10 @@ def _judge(finding: Finding, judge: Diagnosis, values: dict[str, Any]) -> None:
     for name, reference in made.values.items():
         if name not in values or values[name].shape != reference.shape:
             continue
-        start = trial.start if name == "param" else np.zeros_like(trial.start)
+        start = probe.start if name == "param" else np.zeros_like(probe.start)
         with np.errstate(all="ignore"):
             near = np.abs(values[name] - reference) <= judge.spread.of(name)
         differs = ~near & away & (units(values[name], reference) > 0)
-        first = first_difference(name, values[name], reference, start, trial.gradients, differs)
+        first = first_difference(name, values[name], reference, start, probe.gradients, differs)
         if first and name not in [x.quantity for x in finding.differences]:
             finding.differences.append(first)

@@ -21,8 +21,8 @@ from optimkit.validation.compare.departures import (
     Departure,
 )
 from optimkit.validation.compare.fitting import Options, ends, fit, flips, is_round
+from optimkit.validation.compare.probes import Probe, Run, Spread, run
 from optimkit.validation.compare.texts import Change, Text
-from optimkit.validation.compare.trials import Run, Spread, Trial, run
 
 Array = np.ndarray[Any, Any]
 BITS, OPERATIONS, NUMBERS, PART = "equal in bits", "all but rounding", "float32 numbers", "a part"
@@ -104,16 +104,16 @@ class Diagnosis:
     optimizer : type
         The optimizer that it should be.
     options : dict
-    trial : Trial
+    probe : Probe
         What the candidate was tried on.
     values : array of steps × n
         Its parameter after each step.
     """
 
     def __init__(
-        self, optimizer: type[ok.Optimizer], options: Options, trial: Trial, values: Array
+        self, optimizer: type[ok.Optimizer], options: Options, probe: Probe, values: Array
     ) -> None:
-        self.optimizer, self.options, self.trial, self.values = optimizer, options, trial, values
+        self.optimizer, self.options, self.probe, self.values = optimizer, options, probe, values
         self.text = Text.of(optimizer)
         self.reference = self.run(self.text, {})
         self.equal = np.array_equal(self.reference.param, values, equal_nan=True)
@@ -136,10 +136,10 @@ class Diagnosis:
         return result
 
     def run(self, text: Text, changes: Options) -> Run:
-        return run(text.function(), text.optimizer, self.hyper(changes), self.trial)
+        return run(text.function(), text.optimizer, self.hyper(changes), self.probe)
 
     def _spread(self, text: Text, changes: Options, made: Run) -> Spread:
-        return Spread(text, self.hyper(changes), self.trial, made)
+        return Spread(text, self.hyper(changes), self.probe, made)
 
     def _distance(self, made: Run) -> Array:
         with np.errstate(all="ignore"):
@@ -320,7 +320,7 @@ class Diagnosis:
             return found.options
         if len(found.departures) > 1 or found.options:
             return {}
-        own = Diagnosis(self.optimizer, self.options, self.trial, found.run.param)
+        own = Diagnosis(self.optimizer, self.options, self.probe, found.run.param)
         changes = (*flips(self.optimizer, self.options), *ends(self.optimizer, self.options))
         return next(
             (change for change in changes if own.accounts(Explanation(self.text, options=change))),

@@ -13,7 +13,7 @@ VERDICTS = (EQUAL, ROUNDED, FLOAT32, DIFFERENT)
 
 
 @dataclass
-class Difference:
+class FirstDifference:
     """Where a quantity first differs by more than rounding, and by how much.
 
     Attributes
@@ -65,7 +65,7 @@ def relative(values: Array, reference: Array, start: Array) -> Array:
 
 def first_difference(
     quantity: str, values: Array, reference: Array, start: Array, gradients: Array, differs: Array
-) -> Difference | None:
+) -> FirstDifference | None:
     """Describe the first of the places where values differ; steps × elements."""
     if not differs.any():
         return None
@@ -75,7 +75,7 @@ def first_difference(
     element = int(np.argmax(np.where(differs[step], size[step], -1)))
     marks = [t for t in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if t <= len(values)]
     largest = {t: float(np.where(differs[t - 1], apart[t - 1], 0).max()) for t in marks}
-    return Difference(
+    return FirstDifference(
         quantity,
         step + 1,
         element,

@@ -28,8 +28,8 @@ from optimkit.validation.compare.departures import (
 )
 from optimkit.validation.compare.diagnosis import Diagnosis, Explanation
 from optimkit.validation.compare.fitting import Options
+from optimkit.validation.compare.probes import Probe, scales
 from optimkit.validation.compare.texts import Text
-from optimkit.validation.compare.trials import Trial, scales
 from optimkit.validation.explain.subjects import optimizers, why_eager
 from optimkit.validation.reference.cases import cases_of
 
@@ -64,11 +64,11 @@ class Mutant:
     changed: Text
     text: Text
 
-    def diagnosed(self, trial: Trial) -> tuple[Diagnosis, list[Explanation]]:
+    def diagnosed(self, probe: Probe) -> tuple[Diagnosis, list[Explanation]]:
         """What is said of it."""
-        own = Diagnosis(self.optimizer, self.options, trial, trial.gradients)
+        own = Diagnosis(self.optimizer, self.options, probe, probe.gradients)
         values = own.run(self.text, {}).param
-        found = Diagnosis(self.optimizer, self.options, trial, values)
+        found = Diagnosis(self.optimizer, self.options, probe, values)
         return found, found.explain()
 
 
@@ -125,13 +125,13 @@ def _is_one(mutant: Mutant, texts: list[Text]) -> bool:
 
 def _held_out(mutant: Mutant) -> Diagnosis:
     """The rule of a mutant on inputs of its own."""
-    trial = scales(mutant.dtype, seed=HELD_OUT)
-    return Diagnosis(mutant.optimizer, mutant.options, trial, trial.gradients)
+    probe = scales(mutant.dtype, seed=HELD_OUT)
+    return Diagnosis(mutant.optimizer, mutant.options, probe, probe.gradients)
 
 
 def same(known: Diagnosis, values: Any, text: Text, options: Options | None = None) -> bool:
     """Whether values are those of a changed rule but for rounding."""
-    judge = Diagnosis(known.optimizer, known.options, known.trial, values)
+    judge = Diagnosis(known.optimizer, known.options, known.probe, values)
     return judge.accounts(Explanation(text, options=options or {}))
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from optimkit.validation.compare.compare import Comparison, Finding
+from optimkit.validation.compare.compare import Finding, Outcome
 from optimkit.validation.compare.diagnosis import BITS, NUMBERS, OPERATIONS, PART, Explanation
-from optimkit.validation.compare.judging import DIFFERENT, EQUAL, FLOAT32, ROUNDED, Difference
+from optimkit.validation.compare.judging import DIFFERENT, EQUAL, FLOAT32, ROUNDED, FirstDifference
 
 HEADLINES = {
     EQUAL: ("The same rule, in every bit", "bold green"),
@@ -18,7 +18,7 @@ MOST_LINES = 3  # a change of more lines is one of rounding throughout
 LEAST = 0.5  # of the values: a change that reproduces fewer is not worth a name
 
 
-def show(console: Any, result: Comparison, name: str, cut: bool) -> None:
+def show(console: Any, result: Outcome, name: str, cut: bool) -> None:
     """Print a comparison."""
     from rich.text import Text
 
@@ -68,11 +68,11 @@ def _listed(options: dict[str, Any]) -> str:
     return ", ".join(f"{name}={value!r}" for name, value in options.items())
 
 
-def _options(result: Comparison) -> str:
+def _options(result: Outcome) -> str:
     return f"options {_listed(result.options)}" if result.options else "default options"
 
 
-def _explained(result: Comparison) -> list[Any]:
+def _explained(result: Outcome) -> list[Any]:
     from rich.padding import Padding
     from rich.text import Text
 
@@ -150,7 +150,7 @@ def _cell(finding: Finding) -> Any:
     return Text(f"{finding.most_relative:.1e} off, {words}", style)
 
 
-def _findings(result: Comparison) -> Any:
+def _findings(result: Outcome) -> Any:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -171,7 +171,7 @@ def _findings(result: Comparison) -> Any:
     return table
 
 
-def _differences(result: Comparison) -> Any:
+def _differences(result: Outcome) -> Any:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -199,6 +199,6 @@ def _differences(result: Comparison) -> Any:
     return table
 
 
-def _growth(difference: Difference) -> str:
+def _growth(difference: FirstDifference) -> str:
     parts = [f"{value:.1e} at step {step}" for step, value in difference.growth.items() if value]
     return f"how it grows: {', '.join(parts)}" if len(parts) > 1 else ""

@@ -26,7 +26,7 @@ RATE_CHANGES = 6  # after this step the learning rate is another, where it can b
 
 
 @dataclass(frozen=True)
-class Trial:
+class Probe:
     """One parameter, where it begins and its gradient at every step.
 
     Attributes
@@ -47,7 +47,7 @@ class Trial:
 
 
 @lru_cache(maxsize=8)
-def scales(dtype: str, scheduled: bool = True, seed: int = 0, steps: int = STEPS) -> Trial:
+def scales(dtype: str, scheduled: bool = True, seed: int = 0, steps: int = STEPS) -> Probe:
     """Gradients of every size from 1e-30 to 1e30, in several patterns, and denormal ones."""
     random = np.random.default_rng(seed)
     columns = [
@@ -68,12 +68,12 @@ def scales(dtype: str, scheduled: bool = True, seed: int = 0, steps: int = STEPS
         gradients = (size * factor).astype(dtype)
     start = np.array([start for _, _, start in columns], dtype)
     rates = tuple(0.5 if scheduled and t >= RATE_CHANGES else 1.0 for t in range(steps))
-    return Trial(start, gradients, rates)
+    return Probe(start, gradients, rates)
 
 
 @dataclass
 class Run:
-    """What came of a trial.
+    """What came of a probe.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ def run(
     update: Callable[..., Any],
     optimizer: type[ok.Optimizer],
     hyper: SimpleNamespace,
-    trial: Trial,
+    probe: Probe,
     noise: Noise | None = None,
     scalars: ScalarNoise | None = None,
 ) -> Run:
@@ -109,22 +109,22 @@ def run(
     ArithmeticError
         If one of its numbers overflows or divides by zero.
     """
-    param: Any = trial.start
+    param: Any = probe.start
     if noise:
         param = noisy(np.repeat(param[None], SAMPLES, 0), noise)
     done = []
     with np.errstate(all="ignore"):
         hyper = SimpleNamespace(**vars(hyper))
         rate = hyper.lr
-        hyper.lr = rate * trial.rates[0]
+        hyper.lr = rate * probe.rates[0]
         state = optimizer.init(np, param, hyper)
-        for t in range(trial.steps):
+        for t in range(probe.steps):
             if noise:
                 noise.count = 0
             if scalars:
                 scalars.count = 0
-            hyper.lr = rate * trial.rates[t]
-            grad: Any = trial.gradients[t]
+            hyper.lr = rate * probe.rates[t]
+            grad: Any = probe.gradients[t]
             if noise:
                 grad = noisy(np.repeat(grad[None], SAMPLES, 0), noise)
             param, state = update(np, param, grad, state, hyper, t + 1)
@@ -138,7 +138,7 @@ SCALAR_SAMPLES = 5
 
 
 class Spread:
-    """How far apart correct implementations of a rule may be, for every value of a trial.
+    """How far apart correct implementations of a rule may be, for every value of a probe.
 
     Attributes
     ----------
@@ -148,14 +148,14 @@ class Spread:
         Where the order decides, since something comes near the ends of the range.
     """
 
-    def __init__(self, text: Text, hyper: SimpleNamespace, trial: Trial, reference: Run) -> None:
-        self.text, self.hyper, self.trial, self.reference = text, hyper, trial, reference
+    def __init__(self, text: Text, hyper: SimpleNamespace, probe: Probe, reference: Run) -> None:
+        self.text, self.hyper, self.probe, self.reference = text, hyper, probe, reference
 
     @cached_property
     def _sampled(self) -> tuple[dict[str, Array], Array]:
-        noise = Noise(self.trial.start.shape, self.trial.start.dtype)
+        noise = Noise(self.probe.start.shape, self.probe.start.dtype)
         function = self.text.function()
-        samples = run(function, self.text.optimizer, self.hyper, self.trial, noise).values
+        samples = run(function, self.text.optimizer, self.hyper, self.probe, noise).values
         spreads = {}
         with np.errstate(all="ignore"):
             for name, reference in self.reference.values.items():
@@ -183,7 +183,7 @@ class Spread:
             source = ScalarNoise(seed)
             function = moved.function(scalar32=source)
             try:
-                made = run(function, moved.optimizer, self.hyper, self.trial, scalars=source)
+                made = run(function, moved.optimizer, self.hyper, self.probe, scalars=source)
             except ArithmeticError:  # what it divides by is nothing but rounding
                 return np.full_like(self.operations, np.inf)
             with np.errstate(all="ignore"):
