@@ -2,8 +2,8 @@
 
 A correct implementation may do its operations in another order, and every order rounds in its own
 way. So a rule is run on arrays that move each result to a neighbouring number, now and then; what
-these runs spread over is what rounding can do, however the rule amplifies it. The direction is the
-same at every step, since an order rounds the same way at every step.
+these runs spread over is what rounding can do, however the rule amplifies it. In half of the runs
+the direction is the same at every step, as that of a rounded number is; in the others it changes.
 """
 
 from __future__ import annotations
@@ -13,30 +13,36 @@ from typing import Any
 import numpy as np
 
 SAMPLES = 8
+PERIOD = 4  # steps after which changing directions come again
 # What IEEE 754 computes without rounding.
 _EXACT = {np.negative, np.absolute, np.sign, np.maximum, np.minimum, np.positive, np.isnan}
 _SPAN = 2.0**20  # near the ends of the range by this factor, the order decides what is lost
 
 
 class Noise:
-    """Where noisy arrays have their noise from; it begins anew at every step."""
+    """Where noisy arrays have their noise from; `begin` says which step it is for."""
 
     def __init__(self, shape: tuple[int, ...], dtype: Any, seed: int = 0) -> None:
         self.shape, self.dtype = (SAMPLES, *shape), np.dtype(dtype)
         self.generator = np.random.default_rng(seed)
         self.drawn: list[Any] = []
-        self.count = 0
+        self.begin(0)
         self.edge = np.zeros(shape, bool)  # where a result was near the ends of the range
         limits = np.finfo(self.dtype)
         self.low, self.high = float(limits.tiny) * _SPAN, float(limits.max) / _SPAN
 
+    def begin(self, step: int) -> None:
+        """Begin a step."""
+        self.count, self.phase = 0, step % PERIOD
+
     def next(self) -> Any:
         """Factors of 1 and its neighbours, for the next operation of a step."""
         if self.count == len(self.drawn):
-            units = self.generator.integers(-1, 2, self.shape).astype(self.dtype)
+            units = self.generator.integers(-1, 2, (PERIOD, *self.shape)).astype(self.dtype)
+            units[:, : SAMPLES // 2] = units[0, : SAMPLES // 2]
             self.drawn.append(1 + units * np.finfo(self.dtype).eps)
         self.count += 1
-        return self.drawn[self.count - 1]
+        return self.drawn[self.count - 1][self.phase]
 
     def moved(self, result: Any) -> Any:
         """A result, moved."""
@@ -77,12 +83,16 @@ def noisy(array: Any, noise: Noise) -> NoisyArray:
 
 
 class ScalarNoise:
-    """Moves numbers by a unit in the last place of float32, each at random, alike at every step."""
+    """Moves numbers by a unit in the last place of float32, each at random."""
 
     def __init__(self, seed: int) -> None:
-        self.generator = np.random.default_rng(seed)
-        self.drawn: list[float] = []
-        self.count = 0
+        self.generator, self.steady = np.random.default_rng(seed), seed % 2 == 0
+        self.drawn: list[Any] = []
+        self.begin(0)
+
+    def begin(self, step: int) -> None:
+        """Begin a step."""
+        self.count, self.phase = 0, 0 if self.steady else step % PERIOD
 
     def __call__(self, x: Any) -> Any:
         """A number moved, and those of a tuple; an array as it is."""
@@ -91,6 +101,6 @@ class ScalarNoise:
         if type(x) is not float:
             return x
         if self.count == len(self.drawn):
-            self.drawn.append(1 + float(self.generator.choice((-1, 1))) * 2.0**-24)
+            self.drawn.append((1 + self.generator.choice((-1, 1), PERIOD) * 2.0**-24).tolist())
         self.count += 1
-        return x * self.drawn[self.count - 1]
+        return x * self.drawn[self.count - 1][self.phase]

@@ -120,9 +120,9 @@ def run(
         state = optimizer.init(np, param, hyper)
         for t in range(probe.steps):
             if noise:
-                noise.count = 0
+                noise.begin(t)
             if scalars:
-                scalars.count = 0
+                scalars.begin(t)
             hyper.lr = rate * probe.rates[t]
             grad: Any = probe.gradients[t]
             if noise:
@@ -134,7 +134,7 @@ def run(
 
 
 MARGIN = 8  # a correct implementation may be this much farther off than the samples
-SCALAR_SAMPLES = 5
+SCALAR_SAMPLES = 8
 
 
 class Spread:

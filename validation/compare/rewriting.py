@@ -40,12 +40,13 @@ def same(x: Any, y: Any) -> bool:
         return len(x) == len(y) and all(map(same, x, y))
     if not isinstance(x, ast.AST):
         return bool(x == y)
-    return all(same(getattr(x, n, None), getattr(y, n, None)) for n in _fields(type(x)))
+    return all(same(getattr(x, n, None), getattr(y, n, None)) for n in _fields(type(x).__name__))
 
 
 @cache
-def _fields(kind: Any) -> tuple[str, ...]:
-    return tuple(name for name in kind._fields if name not in _PLACE)
+def _fields(kind: str) -> tuple[str, ...]:
+    """What says something in a node of this kind, and not where it stands."""
+    return tuple(name for name in getattr(ast, kind)._fields if name not in _PLACE)
 
 
 def match(wanted: Any, node: Any, binding: Binding) -> bool:
@@ -68,7 +69,7 @@ def match(wanted: Any, node: Any, binding: Binding) -> bool:
         return bool((binding.setdefault(wanted, node) if letter else wanted) == node)
     return all(
         match(getattr(wanted, name, None), getattr(node, name, None), binding)
-        for name in _fields(type(wanted))
+        for name in _fields(type(wanted).__name__)
     )
 
 
@@ -96,7 +97,7 @@ def filled(replacement: Any, binding: Binding, at: ast.AST) -> Any:
 
 def _children(node: ast.AST) -> Iterator[tuple[str, Any]]:
     """The expressions and statements that a piece of code has within it."""
-    for name in _fields(type(node)):
+    for name in _fields(type(node).__name__):
         value = getattr(node, name, None)
         if isinstance(value, ast.expr | ast.stmt) or (isinstance(value, list) and value):
             yield name, value
