@@ -17,7 +17,7 @@ from conftest import ROOT
 
 import optimkit as ok
 
-PUBLIC = ["optimkit", "optimkit.lr_scheduler", "optimkit.swa_utils"]
+PUBLIC = ["optimkit", "optimkit.lr_scheduler", "optimkit.swa_utils", "optimkit.validation"]
 
 
 def public() -> Iterator[tuple[str, Any]]:
@@ -73,6 +73,15 @@ def test_the_readmes_examples_run() -> None:
     assert len(blocks) == 3
     for block in blocks:
         exec(compile(block, "README.md", "exec"), {"__name__": "__main__"})
+
+
+def test_the_examples_of_comparing_run() -> None:
+    pytest.importorskip("torch")
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "compare.md").read_text(), re.S)
+    assert len(blocks) == 3
+    for i, block in enumerate(blocks):
+        lines = {"__name__": f"example_{i}"}
+        exec(compile(block, "compare.md", "exec"), lines)
 
 
 def test_dir_shows_the_public_names_and_no_other() -> None:

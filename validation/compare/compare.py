@@ -65,9 +65,9 @@ class Finding:
 
 @dataclass
 class Outcome:
-    """What came of holding an implementation against a rule.
+    """What came of holding an implementation against a rule, as `compare` returns it.
 
-    Attributes
+    Parameters
     ----------
     optimizer : str
     kind : str
@@ -83,6 +83,14 @@ class Outcome:
         Of the circumstance that a diagnosis goes by.
     explanations : list of Explanation
         What it computes instead, best first; or the way in which it rounds.
+
+    Examples
+    --------
+    >>> import optimkit as ok
+    >>> from optimkit.validation import compare
+    >>> found = compare(ok.AdamW, "AdamW", quick=True, lr=0.1)
+    >>> found.same, found.verdict, found.departure
+    (True, 'equal in bits', None)
     """
 
     optimizer: str
