@@ -150,6 +150,18 @@ def test_momentum_that_began_at_another_rate_is_told(name: str) -> None:
         assert other.unheard == ["nesterov"]
 
 
+def test_a_function_of_jax_arrays_is_tried_in_both_precisions() -> None:
+    jnp = pytest.importorskip("jax.numpy")
+
+    def rmsprop(param: Any, grad: Any, state: Any, step: int, learning_rate: float = 0.01) -> Any:
+        v = 0.99 * state.get("v", 0) + (1 - 0.99) * jnp.square(grad)
+        return param - learning_rate * grad / (jnp.sqrt(v) + 1e-8), {"v": v}
+
+    found = compare(rmsprop, "RMSprop", quick=True)
+    assert found.same
+    assert all(finding.tried for finding in found.findings)
+
+
 def test_what_a_factory_decides_is_read_from_its_groups() -> None:
     found = compare(lambda p: torch.optim.Adam(p, lr=0.03, eps=1e-6), "Adam", quick=True)
     assert found.same

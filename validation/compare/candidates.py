@@ -18,6 +18,7 @@ from optimkit.validation.compare import libraries
 from optimkit.validation.compare.libraries import Array, made, read
 
 ABSENT, GROUPS, RESUME, RATES = "absent gradients", "several groups", "resume", "other rates"
+RATE_NAMES = ("lr", "learning_rate", "step_size", "eta", "alpha")  # what people call it
 Steps = dict[str, Array]  # a parameter, called "param", and the arrays of its state
 
 

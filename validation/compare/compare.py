@@ -249,7 +249,7 @@ class _Trying:
         finding = Finding(name, self.dtype, "")
         result.findings.append(finding)
         if self.circumstance.needs and self.circumstance.needs not in candidate.can:
-            finding.verdict = f"what {candidate.kind} is not asked for"
+            finding.verdict = f"no part of {candidate.kind}"
             finding.tried = False
             return
         if first and not first.tried:

@@ -187,6 +187,11 @@ DEPARTURES = (
         "S * MOMENTUM + A / B → S * MOMENTUM + hyper.lr * A / B",
         "param + -hyper.lr * S → param - S",
     ),
+    _throughout(
+        "momentum without its schedule",
+        "NAdam's μ is β1 at every step, without the factor that grows to it",
+        "beta1 * (1 - 0.5 * P) → beta1",
+    ),
     # moments
     _throughout("betas in the other order", "β1 and β2 stand in each other's place",
                 "hyper.betas → hyper.betas[::-1]"),

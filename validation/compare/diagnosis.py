@@ -250,10 +250,10 @@ class Diagnosis:
         exact = [x for x in checked if x.sure in levels]
         return min(exact, key=lambda x: (x.rank, SURE.index(x.sure), x.digits), default=None)
 
-    def pairs(self, singles: list[Explanation]) -> list[Explanation]:
-        """Changes of the changed rules that come nearest, up to one that reproduces everything."""
+    def pairs(self, bases: list[Explanation]) -> list[Explanation]:
+        """Changes of rules that are changed already, up to one that reproduces everything."""
         found: list[Explanation] = []
-        for i, base in enumerate(singles[:BASES]):
+        for i, base in enumerate(bases):
             more = self._all(self.singles(base))
             if i < FITTED and not (more and more[0].digits < NEAR):
                 more = [*more, *self.fits(base)]
@@ -306,10 +306,10 @@ class Diagnosis:
         if found := self.best(fitted, BITS, OPERATIONS):
             return self._with_runner_up(found, [*fitted, *singles])
         singles = sorted([*singles, *fitted], key=lambda x: (x.digits, x.rank))
-        pairs = self.pairs(singles)
-        if found := self.best(pairs, BITS, OPERATIONS):
-            return self._with_runner_up(found, [*pairs, *singles])
-        if found := self.best(singles, NUMBERS) or self.best(pairs, NUMBERS):
+        near = self.best(singles, NUMBERS)  # which a second change may make all but rounding
+        pairs = self.pairs([near] if near else singles[:BASES])
+        found = self.best(pairs, BITS, OPERATIONS) or near or self.best(pairs, NUMBERS)
+        if found:
             return self._with_runner_up(found, [*pairs, *singles])
         nearest = sorted([*pairs, *singles], key=lambda x: (x.digits + 0.1 * x.rank[0], x.rank))
         return nearest[:2]
@@ -321,7 +321,10 @@ class Diagnosis:
         if len(found.departures) > 1 or found.options:
             return {}
         own = Diagnosis(self.optimizer, self.options, self.probe, found.run.param)
-        changes = (*flips(self.optimizer, self.options), *ends(self.optimizer, self.options))
+        fitted = own.fits(Explanation(self.text))
+        nearest = min(fitted, key=lambda x: x.digits, default=Explanation(self.text))
+        changes = [*flips(self.optimizer, self.options), *ends(self.optimizer, self.options)]
+        changes += [nearest.options] if nearest.digits < NEAR and is_round(nearest.options) else []
         return next(
             (change for change in changes if own.accounts(Explanation(self.text, options=change))),
             {},

@@ -14,6 +14,7 @@ from optimkit.validation.compare import libraries
 from optimkit.validation.compare.candidates import (
     ABSENT,
     GROUPS,
+    RATE_NAMES,
     RATES,
     RESUME,
     Candidate,
@@ -59,8 +60,8 @@ class _GoingFunction(Going):
                 continue
             self.steps[i] += 1
             options = dict(self.maker.options)
-            if rate * self.factors[i] != 1:
-                options["lr"] = options["lr"] * self.factors[i] * rate
+            if self.maker.rate:
+                options[self.maker.rate] *= self.factors[i] * rate
             with libraries.in_double(self.library):
                 result = self.maker.make(
                     self.params[i],
@@ -94,7 +95,8 @@ class Function(Candidate):
 
     def __init__(self, make: Callable[..., Any], options: Mapping[str, Any]) -> None:
         super().__init__(make, options)
-        self.can = frozenset({ABSENT, RESUME} | ({RATES, GROUPS} if "lr" in options else set()))
+        self.rate = next((name for name in RATE_NAMES if name in options), None)
+        self.can = frozenset({ABSENT, RESUME} | ({RATES, GROUPS} if self.rate else set()))
         self.library, self.state = self._tried()
 
     def _tried(self) -> tuple[str, Callable[[Any], Any]]:
@@ -107,12 +109,13 @@ class Function(Candidate):
             for state in kinds:
                 try:
                     self.library, self.state = library, state
-                    going = self.start([array], [[0]])
+                    going = _GoingFunction(self, [array], [[0]])
                     for _ in range(2):
                         going.step([array], 1.0)
                     shape = going.values()[0]["param"].shape
                     if shape == array.shape:
-                        return library, state
+                        own = libraries.library_of(going.params[0])  # of what it made of it
+                        return own if own in libraries.LIBRARIES else library, state
                     first = first or Unusable(f"a parameter of shape (3,) became one of {shape}")
                 except Unusable:
                     raise

@@ -13,6 +13,7 @@ import numpy as np
 import optimkit as ok
 from optimkit.validation.arguments import suggestion
 from optimkit.validation.compare.candidates import (
+    RATE_NAMES,
     Candidate,
     Keras,
     Mlx,
@@ -25,7 +26,7 @@ from optimkit.validation.compare.handwritten import Function, Handwritten
 
 # What options are called elsewhere.
 ALIASES = {
-    "lr": ("learning_rate", "step_size", "eta", "alpha"),
+    "lr": RATE_NAMES[1:],
     "eps": ("epsilon",),
     "weight_decay": ("wd", "l2"),
     "momentum": ("beta", "mu"),
@@ -102,7 +103,8 @@ def _options(
     for name, value in ours.items():
         if name in SKIPPED or name not in known:
             continue
-        spelled = next((n for n in (name, *ALIASES.get(name, ())) if n in theirs), None)
+        names = (name, *(n for n in ALIASES.get(name, ()) if n not in ours))
+        spelled = next((n for n in names if n in theirs), None)
         pair = next((p for p in PAIRS.get(name, ()) if set(p) <= theirs.keys()), None)
         if spelled is None and pair is None:
             if name in options and anything:
@@ -121,8 +123,8 @@ def _options(
         own = defaults[0] if spelled else tuple(defaults)
         if own != value:
             adopted[name] = own
-        if name == "lr" and spelled == "lr":
-            given["lr"] = own
+        if name == "lr" and spelled:
+            given[spelled] = own
     return given, adopted, unheard
 
 
