@@ -225,6 +225,9 @@ def stages(reading: Reading, rule: type[ok.Optimizer], quick: bool) -> list[tupl
 def _diagnose(result: Outcome) -> None:
     if result.judge is not None and not result.explanations:
         result.explanations = result.judge.explain()
+        first = next(iter(result.explanations), None)
+        if first and not first.rounds and first.sure != PART:  # smaller than numbers of float32
+            result.findings[-1].verdict = DIFFERENT
         _explain(result.findings[-1], result, [result.judge])
 
 

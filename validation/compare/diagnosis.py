@@ -72,6 +72,11 @@ class Explanation:
         return " and ".join(parts)
 
     @property
+    def rounds(self) -> bool:
+        """Whether it is a matter of rounding alone."""
+        return not self.options and all(x.kind == ROUNDING for x in self.departures)
+
+    @property
     def changes(self) -> list[Change]:
         """The lines of the rule that are changed."""
         return self.text.changes(Text.of(self.text.optimizer))

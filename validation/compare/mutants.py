@@ -22,7 +22,6 @@ import optimkit as ok
 from optimkit.validation.compare.departures import (
     DEPARTURES,
     ORDERS,
-    ROUNDING,
     ROUNDINGS,
     Departure,
 )
@@ -175,7 +174,7 @@ class Figures:
             made = sorted(x.name for x in mutant.departures)
             self.named_alike += good and sorted(x.name for x in found[0].departures) == made
         else:
-            good = not any(x.options or x.departures[0].kind != ROUNDING for x in found)
+            good = all(x.rounds for x in found)
         self.tried += 1
         self.right += good
         if not good:
