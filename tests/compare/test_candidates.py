@@ -74,6 +74,15 @@ class Returns(ByName):
         return [p - self.lr * v for p, v in zip(params, self.v, strict=True)]
 
 
+class OneArray:
+    def __init__(self, learning_rate: float = 0.01, momentum: float = 0.9) -> None:
+        self.learning_rate, self.momentum, self.v = learning_rate, momentum, None
+
+    def update(self, w: Any, dw: Any) -> Any:
+        self.v = self.momentum * self.v + dw if self.v is not None else dw
+        return w - self.learning_rate * self.v
+
+
 class ReadsGrad:
     def __init__(self, params: Any, lr: float = 0.01, momentum: float = 0.9) -> None:
         self.held, self.lr, self.momentum = list(params), lr, momentum
@@ -121,6 +130,7 @@ GOOD = {
     "keeps its own": KeepsItsOwn,
     "by name": ByName,
     "returns": Returns,
+    "one array": OneArray,
     "reads .grad": ReadsGrad,
     "subclass": Subclass,
     "ours": Ours,

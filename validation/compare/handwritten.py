@@ -127,65 +127,87 @@ class Function(Candidate):
         return _GoingFunction(self, params, groups)
 
 
+LIST, NAMES, ONE = "lists", "mappings by name", "one array an object"  # what it is called with
+METHODS = ("step", "update", "apply_gradients", "apply", "__call__")
+MOMENTS = {"m": "exp_avg", "v": "exp_avg_sq", "ms": "exp_avg", "vs": "exp_avg_sq"}
+
+
+def _packed(arrays: list[Any], form: str) -> Any:
+    if form == NAMES:
+        return {f"p{i}": array for i, array in enumerate(arrays)}
+    return arrays if form == LIST else arrays[0]
+
+
+def _unpacked(held: Any) -> list[Any]:
+    if isinstance(held, dict):
+        return [*held.values()]
+    return [*held] if isinstance(held, list | tuple) else [held]
+
+
 class _GoingObject(Going):
     """An object with ``step`` or ``update``, which changes arrays in place or returns new ones."""
 
     def __init__(self, maker: Handwritten, params: list[Array]) -> None:
-        self.maker, self.library = maker, maker.library
+        self.maker, self.library, self.count = maker, maker.library, len(params)
         with libraries.in_double(self.library):
-            self.params: Any = [maker.parameter(p) for p in params]
-            if maker.named:
-                self.params = {f"p{i}": p for i, p in enumerate(self.params)}
+            self.params = _packed([maker.parameter(p) for p in params], maker.form)
             first = (self.params,) if maker.takes_params else ()
             self.object = maker.make(*first, **maker.options)
         self.method = next(
             getattr(self.object, name) for name in METHODS if hasattr(self.object, name)
         )
-        self.rate: Any = getattr(self.object, "lr", None)
+        rates = [n for n in RATE_NAMES[:2] if isinstance(getattr(self.object, n, None), float)]
+        self.rate_name = rates[0] if rates else ""
+        self.rate = getattr(self.object, self.rate_name, None)
 
     def step(self, grads: list[Array | None], rate: float) -> None:
-        if rate != 1:
-            self.object.lr = self.rate * rate
+        if self.rate is not None:
+            setattr(self.object, self.rate_name, self.rate * rate)
         with libraries.in_double(self.library):
-            given: Any = [None if g is None else made(g, self.library) for g in grads]
-            if self.maker.named:
-                given = {f"p{i}": g for i, g in enumerate(given)}
+            given = [None if g is None else made(g, self.library) for g in grads]
             result = self._called(given)
         if isinstance(result, tuple) and len(result) == 2 and type(result[0]) is type(self.params):
             result = result[0]
-        if isinstance(result, list | tuple | dict) and len(result) == len(self.params):
+        alike = isinstance(result, list | tuple | dict) is (self.maker.form != ONE)
+        if result is not None and alike and len(_unpacked(result)) == self.count:
             self.params = result
 
-    def _called(self, grads: Any) -> Any:
-        if self.maker.arguments == 2:
-            return self.method(self.params, grads)
-        if self.maker.arguments == 1:
-            return self.method(grads)
-        for param, grad in zip(self.params, grads, strict=True):
-            param.grad = grad
-        return self.method()
+    def _called(self, grads: list[Any]) -> Any:
+        if self.maker.arguments == 0:
+            for param, grad in zip(_unpacked(self.params), grads, strict=True):
+                param.grad = grad
+            return self.method()
+        given = _packed(grads, self.maker.form)
+        return self.method(*([self.params, given] if self.maker.arguments == 2 else [given]))
 
     def values(self) -> list[Steps]:
-        params = self.params.values() if isinstance(self.params, dict) else self.params
+        params = _unpacked(self.params)
         if self.maker.takes_params and self.maker.arguments == 1:  # it may keep a list of its own
             own = getattr(self.object, "params", None)
             params = own if isinstance(own, list) and len(own) == len(params) else params
-        held = [
-            {"param": read(getattr(p, "data", p) if isinstance(p, ok.Parameter) else p)}
-            for p in params
-        ]
+        held = [{"param": read(p.data if isinstance(p, ok.Parameter) else p)} for p in params]
         for name, column in vars(self.object).items():
-            rows = [*column.values()] if isinstance(column, dict) else column
-            if isinstance(rows, list) and len(rows) == len(held) and rows is not params:
+            rows = _unpacked(column)
+            named = MOMENTS.get(name.strip("_"), name)
+            if len(rows) == len(held) and named not in ("params", "param"):
                 for steps, value in zip(held, rows, strict=True):
-                    named = NAMES.get(name.strip("_"), name)
-                    if named != "params":
-                        steps |= visible({named: value}, steps["param"].shape)
+                    steps |= visible({named: value}, steps["param"].shape)
         return held
 
 
-METHODS = ("step", "update", "apply_gradients", "apply", "__call__")
-NAMES = {"m": "exp_avg", "v": "exp_avg_sq", "ms": "exp_avg", "vs": "exp_avg_sq"}
+class _GoingObjects(Going):
+    """One object for each parameter."""
+
+    def __init__(self, each: list[_GoingObject]) -> None:
+        self.each, self.library = each, each[0].library
+        self.method, self.rate = each[0].method, each[0].rate
+
+    def step(self, grads: list[Array | None], rate: float) -> None:
+        for going, grad in zip(self.each, grads, strict=True):
+            going.step([grad], rate)
+
+    def values(self) -> list[Steps]:
+        return [steps for going in self.each for steps in going.values()]
 
 
 class Handwritten(Candidate):
@@ -195,13 +217,8 @@ class Handwritten(Candidate):
 
     def __init__(self, make: Callable[..., Any], options: Mapping[str, Any]) -> None:
         super().__init__(make, options)
-        positional = [
-            p
-            for p in inspect.signature(make).parameters.values()
-            if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-        ]
-        self.takes_params = len([p for p in positional if p.name not in options]) > 0
-        self.can = frozenset()
+        required = _required(make)
+        self.takes_params = any(name not in options for name in required)
         self._try()
 
     def parameter(self, array: Array) -> Any:
@@ -211,27 +228,19 @@ class Handwritten(Candidate):
         return made(array, self.library)
 
     def _try(self) -> None:
-        """Find the library, and whether parameters and gradients come in lists or by name."""
+        """Find the library, and what it is called with."""
         first: Exception | None = None
         array = np.array([0.5, -0.25, 2.0], np.float32)
         for library in libraries.loaded():
-            for named in (False, True):
-                self.library, self.named, self.arguments = library, named, 1
+            for form in (LIST, NAMES, ONE):
+                self.library, self.form, self.arguments = library, form, 1
                 try:
+                    self.arguments = len(_required(self.start([array, array], [[0, 1]]).method))
                     going = self.start([array, array], [[0, 1]])
-                    self.arguments = len(
-                        [
-                            p
-                            for p in inspect.signature(going.method).parameters.values()
-                            if p.default is p.empty and p.kind is not p.VAR_KEYWORD
-                        ]
-                    )
-                    if self.arguments == 0:
-                        going = self.start([array, array], [[0, 1]])
                     going.step([array, array], 1.0)
                     values = going.values()
                     if any((v["param"] != array).any() for v in values):
-                        self.can |= {RATES} if isinstance(going.rate, float) else set()
+                        self.can = frozenset({RATES} if going.rate is not None else ())
                         return
                     first = first or Unusable("a step left the parameters as they were")
                 except StopIteration:
@@ -241,5 +250,16 @@ class Handwritten(Candidate):
                     first = first or error
         raise Unusable(_failure(first)) from first
 
-    def start(self, params: list[Array], groups: list[list[int]]) -> _GoingObject:
+    def start(self, params: list[Array], groups: list[list[int]]) -> _GoingObject | _GoingObjects:
+        if self.form == ONE:
+            return _GoingObjects([_GoingObject(self, [p]) for p in params])
         return _GoingObject(self, params)
+
+
+def _required(function: Callable[..., Any]) -> list[str]:
+    """The arguments that have no default."""
+    return [
+        p.name
+        for p in inspect.signature(function).parameters.values()
+        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]

@@ -51,7 +51,8 @@ def units(values: Array, reference: Array) -> Array:
     with np.errstate(all="ignore"):
         distance = np.abs(values.astype(np.longdouble) - reference) / np.abs(np.spacing(reference))
     alike = (values == reference) | (np.isnan(values) & np.isnan(reference))
-    return np.where(alike, 0.0, np.where(np.isnan(distance), np.inf, distance)).astype(float)
+    with np.errstate(over="ignore"):
+        return np.where(alike, 0.0, np.where(np.isnan(distance), np.inf, distance)).astype(float)
 
 
 def relative(values: Array, reference: Array, start: Array) -> Array:
