@@ -147,6 +147,12 @@ DEPARTURES = (
         "λ θ is added to the gradient and passes through the moments",
         "param = param * (1 - LR * DECAY) → grad = grad + DECAY * param",
     ),
+    _wrong(
+        "decay after the step",
+        "the parameter shrinks after it has moved, so that the step shrinks too",
+        "param = param * (1 - LR * DECAY) → pass",
+        "param + A / denominator → (param + A / denominator) * (1 - lr * decay)",
+    ),
     _wrong("decay not times lr", "the parameter shrinks by λ at each step, not by γλ",
            "1 - LR * DECAY → 1 - DECAY"),
     _wrong("decay times lr", "the penalty is multiplied by the learning rate too",
