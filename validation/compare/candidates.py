@@ -22,7 +22,7 @@ RATE_NAMES = ("lr", "learning_rate", "step_size", "eta", "alpha")  # what people
 Steps = dict[str, Array]  # a parameter, called "param", and the arrays of its state
 
 
-class Unusable(Exception):
+class Unusable(ValueError):
     """Why a candidate cannot be held against a rule."""
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from optimkit.validation.arguments import new_file, suggestion
-from optimkit.validation.compare.candidates import Unusable
 from optimkit.validation.compare.compare import begun, stages
 from optimkit.validation.compare.reading import read_candidate, rule_named
 from optimkit.validation.compare.showing import show
@@ -60,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             cut = True
         result.finished()
-    except (ArithmeticError, Refusal, RuntimeError, TypeError, ValueError, Unusable) as error:
+    except (ArithmeticError, Refusal, RuntimeError, TypeError, ValueError) as error:
         said = " ".join(str(error).split())
         print(f"optimkit compare: {said}", file=sys.stderr)
         return 2

@@ -175,12 +175,10 @@ def compare(
     Raises
     ------
     ValueError
-        If there is no such optimizer, if its rule is not elementwise, or if an option has a value
-        that it refuses.
+        If there is no such optimizer, if its rule is not elementwise, if an option has a value that
+        it refuses, or if the candidate is nothing that can be held against a rule, or fails.
     TypeError
         If there is no such option.
-    Unusable
-        If the candidate is nothing that can be held against a rule, or fails.
 
     Examples
     --------

@@ -70,46 +70,34 @@ _wrong, _throughout = _entry(WRONG), _entry(WRONG, True)
 _slip = _entry(SLIP)
 _order, _rounding = _entry(ROUNDING), _entry(ROUNDING, True)
 
+_INSIDE = (
+    "eps inside the root",
+    "eps is added to the second moment before the root is taken",
+)
+_SQUARED = (
+    "eps squared inside the root",
+    "eps squared is added to the second moment before the root is taken",
+)
+_HAT = (
+    "eps-hat",
+    "eps is added before the bias correction of the second moment, and so scaled by it, as by "
+    "folding both corrections into the learning rate",
+)
+
 DEPARTURES = (
-    # ε
-    _wrong(
-        "eps inside the root",
-        "ε is added to the second moment before the root is taken",
-        "xp.sqrt(V) / C**0.5 + EPS → xp.sqrt(V / C + EPS)",
-    ),
-    _wrong(
-        "eps inside the root",
-        "ε is added to the second moment before the root is taken",
-        "xp.sqrt(V) + EPS → xp.sqrt(V + EPS)",
-    ),
-    _wrong(
-        "eps squared inside the root",
-        "ε² is added to the second moment before the root is taken",
-        "xp.sqrt(V) / C**0.5 + EPS → xp.sqrt(V / C + EPS * EPS)",
-    ),
-    _wrong(
-        "eps squared inside the root",
-        "ε² is added to the second moment before the root is taken",
-        "xp.sqrt(V) + EPS → xp.sqrt(V + EPS * EPS)",
-    ),
-    _wrong(
-        "eps-hat",
-        "ε is added before the bias correction of the second moment, and so scaled by it; this is "
-        "what folding both corrections into the learning rate does",
-        "xp.sqrt(V) / C + EPS → (xp.sqrt(V) + EPS) / C",
-    ),
-    _wrong(
-        "eps-hat",
-        "ε is added before the bias correction of the second moment, and so scaled by it; this is "
-        "what folding both corrections into the learning rate does",
-        "xp.sqrt(V / C) + EPS → (xp.sqrt(V) + EPS) / C**0.5",
-    ),
+    # eps
+    _wrong(*_INSIDE, "xp.sqrt(V) / C**0.5 + EPS → xp.sqrt(V / C + EPS)"),
+    _wrong(*_INSIDE, "xp.sqrt(V) + EPS → xp.sqrt(V + EPS)"),
+    _wrong(*_SQUARED, "xp.sqrt(V) / C**0.5 + EPS → xp.sqrt(V / C + EPS * EPS)"),
+    _wrong(*_SQUARED, "xp.sqrt(V) + EPS → xp.sqrt(V + EPS * EPS)"),
+    _wrong(*_HAT, "xp.sqrt(V) / C + EPS → (xp.sqrt(V) + EPS) / C"),
+    _wrong(*_HAT, "xp.sqrt(V / C) + EPS → (xp.sqrt(V) + EPS) / C**0.5"),
     _wrong(
         "eps outside the root",
-        "ε is added after the root is taken",
+        "eps is added after the root is taken",
         "xp.sqrt(V + EPS) → xp.sqrt(V) + EPS",
     ),
-    _wrong("eps as a floor", "the larger of the root and ε divides, not their sum",
+    _wrong("eps as a floor", "the larger of the root and eps divides, not their sum",
            "A + EPS → xp.maximum(A, EPS)"),
     _wrong("eps missing", "nothing is added to the denominator", "A + EPS → A"),
     # bias correction
@@ -122,7 +110,7 @@ DEPARTURES = (
                 "1 - B**step → 1.0"),
     _wrong(
         "bias correction without root",
-        "the root of the second moment is divided by 1 - β2^t, not by its root",
+        "the root of the second moment is divided by 1 - beta2**step, not by its root",
         "(1 - B**step) ** 0.5 → 1 - B**step",
     ),
     _wrong(
@@ -139,12 +127,12 @@ DEPARTURES = (
     # weight decay
     _wrong(
         "decoupled decay in place of coupled",
-        "the parameter shrinks by γλ beside the step; the gradient has no part of it",
+        "the parameter shrinks by lr * weight_decay; the gradient has no part of it",
         "grad = grad + DECAY * param → param = param * (1 - hyper.lr * DECAY)",
     ),
     _wrong(
         "coupled decay in place of decoupled",
-        "λ θ is added to the gradient and passes through the moments",
+        "weight_decay * param is added to the gradient and passes through the moments",
         "param = param * (1 - LR * DECAY) → grad = grad + DECAY * param",
     ),
     _wrong(
@@ -153,7 +141,7 @@ DEPARTURES = (
         "param = param * (1 - LR * DECAY) → pass",
         "param + A / denominator → (param + A / denominator) * (1 - lr * decay)",
     ),
-    _wrong("decay not times lr", "the parameter shrinks by λ at each step, not by γλ",
+    _wrong("decay not times lr", "the parameter shrinks by weight_decay at each step, without lr",
            "1 - LR * DECAY → 1 - DECAY"),
     _wrong("decay times lr", "the penalty is multiplied by the learning rate too",
            "grad + DECAY * param → grad + hyper.lr * DECAY * param"),
@@ -169,19 +157,19 @@ DEPARTURES = (
     ),
     _wrong(
         "look-ahead without the gradient",
-        "Nesterov's direction is μ b, without the gradient",
+        "Nesterov's direction is momentum * buffer, without the gradient",
         "G + MOMENTUM * S if N else S → MOMENTUM * S if N else S",
     ),
     _wrong(
         "look-ahead from the buffer",
-        "Nesterov's direction is b + μ b: the buffer stands where the gradient should",
+        "Nesterov's direction has the buffer in place of the gradient",
         "G + MOMENTUM * S if N else S → S + MOMENTUM * S if N else S",
     ),
     _wrong("no look-ahead", "the direction is the momentum itself, as without Nesterov",
            "G + MOMENTUM * S if N else S → S"),
     _wrong(
         "lr before the momentum",
-        "the buffer collects γ g; it differs once the learning rate changes",
+        "the buffer collects lr * grad; it differs once the learning rate changes",
         "G if S is None else R → hyper.lr * G if S is None else R",
         "S * MOMENTUM + T * G → S * MOMENTUM + hyper.lr * T * G",
         "G + MOMENTUM * S if N else S → hyper.lr * G + MOMENTUM * S if N else S",
@@ -195,21 +183,21 @@ DEPARTURES = (
     ),
     _throughout(
         "momentum without its schedule",
-        "NAdam's μ is β1 at every step, without the factor that grows to it",
+        "NAdam's mu is beta1 at every step, without the factor that grows to it",
         "beta1 * (1 - 0.5 * P) → beta1",
     ),
     # moments
-    _throughout("betas in the other order", "β1 and β2 stand in each other's place",
+    _throughout("betas in the other order", "beta1 and beta2 stand in each other's place",
                 "hyper.betas → hyper.betas[::-1]"),
     _wrong(
         "share of the gradient missing",
-        "the moment is β m + g, not β m + (1 - β) g",
+        "the moment is beta * m + grad, not beta * m + (1 - beta) * grad",
         "lerp(M, G, 1 - B, xp) → B * M + G",
     ),
     _wrong("beta in place of 1 - beta", "the old moment and the gradient have each other's weight",
            "lerp(M, G, 1 - B, xp) → lerp(M, G, B, xp)"),
-    _wrong("beta in place of 1 - beta", "the share of the gradient is β", "(1 - B) * G → B * G"),
-    _wrong("share of the gradient missing", "the moment is β v + g², not β v + (1 - β) g²",
+    _wrong("beta in place of 1 - beta", "the share of the gradient is beta", "(1 - B) * G → B * G"),
+    _wrong("share of the gradient missing", "the moment is beta * v + grad**2, without 1 - beta",
            "S * B + (1 - B) * G * G → S * B + G * G"),
     _wrong(
         "belief",
@@ -268,11 +256,11 @@ ROUNDINGS = (
         "A * B + C → fma(A, B, C)",
         "C + A * B → fma(A, B, C)",
     ),
-    _rounding("moment written out", "β m + (1 - β) g, not m + (1 - β) (g - m)", _WRITTEN_OUT),
+    _rounding("moment written out", "the moment is beta * m + (1 - beta) * grad", _WRITTEN_OUT),
     _rounding("reciprocal", "quotients are products with 1 / x", "A / B → A * (1.0 / B)"),
     _order("folded step size", "the step size multiplies the quotient, not its numerator",
            "-A * M / D → -A * (M / D)"),
-    _order("folded step size", "the first moment is corrected before it is multiplied by γ",
+    _order("folded step size", "the first moment is corrected before it is multiplied by lr",
            "-(A / C) * M / D → -A * (M / C) / D"),
     _order("corrected second moment", "the root is taken after the correction, not before",
            "xp.sqrt(V) / C**0.5 → xp.sqrt(V / C)"),

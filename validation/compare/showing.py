@@ -84,7 +84,7 @@ def _explained(result: Outcome) -> list[Any]:
         return [Padding(Text("No known change comes near it; the differences are below."), (0, 2))]
     if first.sure == PART:
         lines.append(Text(f"The nearest is: {first.name}", "bold"))
-    lines += [Text(_sentence(departure.meaning)) for departure in first.departures]
+    lines += [Text(departure.meaning) for departure in first.departures]
     lines.append(Text(_sure(first, others), "dim"))
     changes = first.changes if len(first.changes) <= MOST_LINES else []
     for change in changes:
@@ -98,11 +98,6 @@ def _explained(result: Outcome) -> list[Any]:
     elif first.options:
         lines.append(Text.assemble("It also has ", (_asked(first.options), "cyan")))
     return [Padding(line, (0, 2)) for line in lines]
-
-
-def _sentence(text: str) -> str:
-    first = text[0].upper() if text[0].isascii() else text[0]
-    return f"{first}{text[1:]}."
 
 
 def _asked(options: dict[str, Any]) -> str:
