@@ -131,8 +131,12 @@ def test_any_terminal_of_80_columns(folder: Path, encoding: str) -> None:
     assert not any("…" in line for line in lines)
 
 
+@pytest.mark.parametrize("after", [0, 3])
 def test_interrupted(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    after: int,
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What was found so far is shown, and said to be a part."""
     from optimkit.validation.compare import command
@@ -143,10 +147,13 @@ def test_interrupted(
         def interrupt(result: Any) -> None:
             raise KeyboardInterrupt
 
-        return [*whole(*arguments)[:3], ("interrupted", interrupt)]
+        return [*whole(*arguments)[:after], ("interrupted", interrupt)]
 
     monkeypatch.setattr(command, "stages", stages)
     assert run(folder, "--quick", "FOLDER/mine.py:inside", "Adagrad") == 130
-    said = capsys.readouterr().out
+    said, error = capsys.readouterr()
+    if after == 0:
+        assert error == "optimkit compare: interrupted before anything was found\n"
+        return
     assert "Another rule: eps inside the root" in said
     assert "Interrupted: what is not listed was not tried." in said

@@ -58,6 +58,10 @@ def run(args: argparse.Namespace) -> int:
                 stage(result)
         except KeyboardInterrupt:
             cut = True
+            result.findings = [finding for finding in result.findings if finding.verdict]
+            if result.judge is None:
+                print("optimkit compare: interrupted before anything was found", file=sys.stderr)
+                return 130
         result.finished()
     except (ArithmeticError, Refusal, RuntimeError, TypeError, ValueError) as error:
         said = " ".join(str(error).split())
