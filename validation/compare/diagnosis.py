@@ -50,7 +50,7 @@ class Explanation:
         How far off it is: the mean of the digits by which values differ from the candidate's,
         beyond what rounding can do.
     share : float
-        Which part of the values it reproduces to rounding.
+        Which part of the values that differ from the rule's it reproduces to rounding.
     sure : str
         What it reproduces: one of `SURE`.
     """
@@ -172,7 +172,8 @@ class Diagnosis:
         with np.errstate(all="ignore"):
             digits = np.log10(1 + (self._distance(made) / self.spread.operations)[:, away])
         digits = np.minimum(digits, MOST_DIGITS)
-        share = float((self._distance(made) <= self.spread.operations)[:, away].mean())
+        within = (self._distance(made) <= self.spread.operations)[self.usual]
+        share = float(within.mean()) if within.size else 1.0
         return Explanation(
             text,
             tuple(departures),

@@ -83,9 +83,10 @@ def noisy(array: Any, noise: Noise) -> NoisyArray:
 
 
 class ScalarNoise:
-    """Moves numbers by a unit in the last place of float32, each at random."""
+    """Moves numbers by a part of their size, each at random; without more, that of float32."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, unit: float = 2.0**-24) -> None:
+        self.unit = unit
         self.generator, self.steady = np.random.default_rng(seed), seed % 2 == 0
         self.drawn: list[Any] = []
         self.begin(0)
@@ -101,6 +102,6 @@ class ScalarNoise:
         if type(x) is not float:
             return x
         if self.count == len(self.drawn):
-            self.drawn.append((1 + self.generator.choice((-1, 1), PERIOD) * 2.0**-24).tolist())
+            self.drawn.append((1 + self.generator.choice((-1, 1), PERIOD) * self.unit).tolist())
         self.count += 1
         return x * self.drawn[self.count - 1][self.phase]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from types import SimpleNamespace
@@ -156,12 +156,30 @@ class Spread:
         noise = Noise(self.probe.start.shape, self.probe.start.dtype)
         function = self.text.function()
         samples = run(function, self.text.optimizer, self.hyper, self.probe, noise).values
+        others = [samples[name].swapaxes(0, 1) for name in samples]
+        farthest = {name: list(x) for name, x in zip(samples, others, strict=True)}
+        if self.probe.start.dtype == np.float64:  # in which numbers round as arrays do
+            for made in self._moved(2.0**-52, 3):
+                for name, value in made.values.items():
+                    farthest[name].append(value)
         spreads = {}
         with np.errstate(all="ignore"):
             for name, reference in self.reference.values.items():
-                farthest = np.abs(samples[name] - reference[:, None]).max(1)
-                spreads[name] = MARGIN * (farthest + np.abs(np.spacing(reference)))
+                far = np.abs(np.array(farthest[name]) - reference).max(0)
+                spreads[name] = MARGIN * (far + np.abs(np.spacing(reference)))
         return spreads, noise.edge
+
+    def _moved(self, unit: float, samples: int) -> Iterator[Run]:
+        """Runs whose numbers are moved by so much; those that fail, where nothing can be said."""
+        moved = next(iter(SCALARS.applied(self.text)))
+        for seed in range(samples):
+            source = ScalarNoise(seed, unit)
+            function = moved.function(scalar32=source)
+            try:
+                yield run(function, moved.optimizer, self.hyper, self.probe, scalars=source)
+            except ArithmeticError:  # what it divides by is nothing but rounding
+                nothing = {n: np.full_like(x, np.inf) for n, x in self.reference.values.items()}
+                yield Run(nothing)
 
     @property
     def operations(self) -> Array:
@@ -178,14 +196,7 @@ class Spread:
     @cached_property
     def scalars(self) -> Array:
         farthest = np.zeros_like(self.operations)
-        moved = next(iter(SCALARS.applied(self.text)))
-        for seed in range(SCALAR_SAMPLES):
-            source = ScalarNoise(seed)
-            function = moved.function(scalar32=source)
-            try:
-                made = run(function, moved.optimizer, self.hyper, self.probe, scalars=source)
-            except ArithmeticError:  # what it divides by is nothing but rounding
-                return np.full_like(self.operations, np.inf)
+        for made in self._moved(2.0**-24, SCALAR_SAMPLES):
             with np.errstate(all="ignore"):
                 farthest = np.fmax(farthest, np.abs(made.param - self.reference.param))
         result: Array = self.operations + MARGIN * farthest

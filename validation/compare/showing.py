@@ -112,11 +112,11 @@ def _sure(first: Explanation, others: list[Explanation]) -> str:
         BITS: "This reproduces it in every bit",
         OPERATIONS: "This reproduces it in all but rounding",
         NUMBERS: "This reproduces it but for numbers of the precision of float32",
-        PART: f"This reproduces {_percent(first.share)} of its values",
+        PART: f"This reproduces {_percent(first.share)} of what differs",
     }[first.sure]
     near = [x for x in others if x.share > 0]
     if near:
-        said += f"; the next, {near[0].name}, {_percent(near[0].share)} of its values"
+        said += f"; the next, {near[0].name}, {_percent(near[0].share)} of what differs"
     return said + "."
 
 
