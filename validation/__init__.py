@@ -1,1 +1,5 @@
-"""Does it hold, and how fast is it: parity with torch, benchmarks, the command line."""
+"""Holding implementations against one another: optimkit's own, PyTorch's, and yours."""
+
+from optimkit.validation.compare.compare import Outcome, compare
+
+__all__ = ["Outcome", "compare"]

@@ -130,5 +130,5 @@ class Adagrad(Optimizer):
         lr = hyper.lr / (1 + (step - 1) * hyper.lr_decay)
         # θ = θ - γ_t g / (sqrt(s) + ε), rounded in another order for a sparse gradient, as in torch
         root = xp.sqrt(s) + hyper.eps
-        step = -lr * (grad / root) if hyper.sparse else (-lr * grad) / root
-        return param + step, {"sum": s}
+        change = -lr * (grad / root) if hyper.sparse else (-lr * grad) / root
+        return param + change, {"sum": s}

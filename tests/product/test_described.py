@@ -17,7 +17,7 @@ from conftest import ROOT
 
 import optimkit as ok
 
-PUBLIC = ["optimkit", "optimkit.lr_scheduler", "optimkit.swa_utils"]
+PUBLIC = ["optimkit", "optimkit.lr_scheduler", "optimkit.swa_utils", "optimkit.validation"]
 
 
 def public() -> Iterator[tuple[str, Any]]:
@@ -81,6 +81,15 @@ def test_the_examples_of_accumulation_run() -> None:
     assert len(blocks) == 5
     for block in blocks:
         exec(compile(block, "accumulation.md", "exec"), {"__name__": "__main__"})
+
+
+def test_the_examples_of_comparing_run() -> None:
+    pytest.importorskip("torch")
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "compare.md").read_text(), re.S)
+    assert len(blocks) == 3
+    for i, block in enumerate(blocks):
+        lines = {"__name__": f"example_{i}"}
+        exec(compile(block, "compare.md", "exec"), lines)
 
 
 def test_dir_shows_the_public_names_and_no_other() -> None:

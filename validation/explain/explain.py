@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import inspect
 import sys
 import textwrap
@@ -17,7 +16,6 @@ import optimkit as ok
 from optimkit.backends.engines import NAMES
 from optimkit.backends.memory import is_array
 from optimkit.backends.program import Traced
-from optimkit.validation.arguments import suggestion
 from optimkit.validation.explain.curves import chart, curve, plot
 from optimkit.validation.explain.formulas import display, plain
 from optimkit.validation.explain.page import Page
@@ -30,6 +28,7 @@ from optimkit.validation.explain.subjects import (
     Refusal,
     find,
     forms,
+    read_options,
     signature,
     state_of,
     why_eager,
@@ -71,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     """Explain an optimizer or a scheduler; 2 if it is unknown, 1 if there is no such thing."""
     try:
         subject = find(args.name)
-        options = _read_options(subject, args.option)
+        options = read_options(subject, args.option)
         for name in ("at", "steps"):
             if getattr(args, name) is not None and getattr(args, name) < 1:
                 raise Refusal(f"--{name} must be at least 1, not {getattr(args, name)}")
@@ -83,26 +82,6 @@ def run(args: argparse.Namespace) -> int:
         print(f"optimkit explain: {refusal}", file=sys.stderr)
         return refusal.status
     return 0
-
-
-def _read_options(subject: type, pairs: list[str]) -> Options:
-    parameters, options = signature(subject), {}
-    known = [*parameters][1:]
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if name not in known:
-            hint = suggestion(name, known, f"there are {', '.join(known)}")
-            raise Refusal(f"--option {pair}: no NAME=VALUE of {subject.__name__}; {hint}")
-        if not equals or not text:
-            raise Refusal(f"--option {pair}: a value is missing; give --option {name}=VALUE")
-        try:
-            value = ast.literal_eval(text)
-        except (SyntaxError, ValueError):
-            value = text
-        if isinstance(parameters[name].default, bool) and not isinstance(value, bool):
-            raise Refusal(f"--option {pair}: {name} is True or False, not {text}")
-        options[name] = value
-    return options
 
 
 def _run_optimizer(cls: type[ok.Optimizer], options: Options, args: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ the rest from running the rule on a small array and from tracing it.
 
 from __future__ import annotations
 
+import ast
 import inspect
 import math
 import re
@@ -120,6 +121,27 @@ def find(name: str) -> type:
 def signature(subject: type) -> dict[str, inspect.Parameter]:
     """The arguments of a constructor, without ``self``."""
     return dict(list(inspect.signature(subject.__init__).parameters.items())[1:])  # type: ignore[misc]
+
+
+def read_options(subject: type, pairs: list[str]) -> Options:
+    """Read options as ``NAME=VALUE`` gives them to a constructor."""
+    parameters, options = signature(subject), {}
+    known = [*parameters][1:]
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if name not in known:
+            hint = suggestion(name, known, f"there are {', '.join(known)}")
+            raise Refusal(f"--option {pair}: no NAME=VALUE of {subject.__name__}; {hint}")
+        if not equals or not text:
+            raise Refusal(f"--option {pair}: a value is missing; give --option {name}=VALUE")
+        try:
+            value = ast.literal_eval(text)
+        except (SyntaxError, ValueError):
+            value = text
+        if isinstance(parameters[name].default, bool) and not isinstance(value, bool):
+            raise Refusal(f"--option {pair}: {name} is True or False, not {text}")
+        options[name] = value
+    return options
 
 
 def options_of(subject: type) -> list[str]:

@@ -1,0 +1,145 @@
+"""An implementation held against a rule: ``optimkit compare FILE.py:NAME OPTIMIZER``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+from optimkit.validation.arguments import new_file, suggestion
+from optimkit.validation.compare.compare import begun, stages
+from optimkit.validation.compare.reading import read_candidate, rule_named
+from optimkit.validation.compare.showing import show
+from optimkit.validation.explain.subjects import Refusal, read_options
+from optimkit.validation.progress import progress
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``optimkit compare``."""
+    parser.add_argument(
+        "candidate",
+        metavar="FILE.py:NAME",
+        help="an optimizer's class, a function that makes one, or a function (param, grad, state, "
+        "step) -> (param, state); also package.module:NAME",
+    )
+    parser.add_argument("optimizer", metavar="OPTIMIZER", help="the rule it should be")
+    parser.add_argument(
+        "--option",
+        metavar="NAME=VALUE",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="options of both, such as lr=0.1; else the candidate's own defaults",
+    )
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="write it for machines")
+    parser.add_argument("--quick", action="store_true", help="a long run of 100 steps, not 1,000")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compare: 0 if it is the same rule, 1 if it is another, 2 if that could not be found out."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    try:
+        rule = rule_named(args.optimizer)
+        options = read_options(rule, args.option)
+        rule.bind(**options)
+        candidate = load(args.candidate)
+        reading = read_candidate(candidate, rule, options)
+        result = begun(reading, rule)
+        cut = False
+        try:
+            for _, stage in progress(console, stages(reading, rule, args.quick)):
+                stage(result)
+        except KeyboardInterrupt:
+            cut = True
+            result.findings = [finding for finding in result.findings if finding.verdict]
+            if result.judge is None:
+                print("optimkit compare: interrupted before anything was found", file=sys.stderr)
+                return 130
+        result.finished()
+    except (ArithmeticError, Refusal, RuntimeError, TypeError, ValueError) as error:
+        said = " ".join(str(error).split())
+        print(f"optimkit compare: {said}", file=sys.stderr)
+        return 2
+    show(console, result, args.candidate, cut)
+    if args.json:
+        facts = result.as_dict() | {"name": args.candidate, "interrupted": cut}
+        text = json.dumps(_finite(facts), indent=1, ensure_ascii=False) + "\n"
+        args.json.write_text(text, encoding="utf-8")
+    return 130 if cut else 0 if result.same else 1
+
+
+def _finite(x: Any) -> Any:
+    """The same without infinities and NaN, which JSON does not have: words in their place."""
+    if isinstance(x, dict):
+        return {str(key): _finite(value) for key, value in x.items()}
+    if isinstance(x, list | tuple):
+        return [_finite(value) for value in x]
+    return str(x) if isinstance(x, float) and not math.isfinite(x) else x
+
+
+def load(text: str) -> Any:
+    """Return what ``FILE.py:NAME`` or ``package.module:NAME`` says.
+
+    Raises
+    ------
+    Refusal
+        If there is no such file, module or name, or if it raises an error.
+    """
+    place, colon, name = text.rpartition(":")
+    if not colon or not place or not name:
+        raise Refusal(f"{text} names no candidate; give FILE.py:NAME, such as my_adam.py:Adam")
+    is_file = place.endswith(".py") or "/" in place or "\\" in place
+    module = _file(Path(place)) if is_file else _module(place)
+    found = module
+    for part in name.split("."):
+        if not hasattr(found, part):
+            known = [x for x in vars(found) if not x.startswith("_")]
+            hint = suggestion(part, known, f"it has {', '.join(known[:8]) or 'none'}")
+            raise Refusal(f"{place} has nothing called {part}; {hint}")
+        found = getattr(found, part)
+    return found
+
+
+def _module(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        raise Refusal(f"{name} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def _file(path: Path) -> Any:
+    if not path.parent.is_dir():
+        raise Refusal(f"there is no folder {path.parent}")
+    if not path.is_file():
+        near = suggestion(path.name, [x.name for x in path.parent.glob("*.py")], "")
+        raise Refusal(f"there is no file {path}" + (f"; {near}" if near else ""))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(path.stem, module)
+    sys.path.insert(0, str(path.parent.resolve()))
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise Refusal(f"{path}{_line(error, path)}: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _line(error: BaseException, path: Path) -> str:
+    """Where in a file an error arose."""
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        return f", line {error.lineno}"
+    numbers, trace = [], error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            numbers.append(trace.tb_lineno)
+        trace = trace.tb_next
+    return f", line {numbers[-1]}" if numbers else ""

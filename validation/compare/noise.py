@@ -1,0 +1,107 @@
+"""How far rounding alone can move a rule: its operations, each moved by a bit at random.
+
+A correct implementation may do its operations in another order, and every order rounds in its own
+way. So a rule is run on arrays that move each result to a neighbouring number, now and then; what
+these runs spread over is what rounding can do, however the rule amplifies it. In half of the runs
+the direction is the same at every step, as that of a rounded number is; in the others it changes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+SAMPLES = 8
+PERIOD = 4  # steps after which changing directions come again
+# What IEEE 754 computes without rounding.
+_EXACT = {np.negative, np.absolute, np.sign, np.maximum, np.minimum, np.positive, np.isnan}
+_SPAN = 2.0**20  # near the ends of the range by this factor, the order decides what is lost
+
+
+class Noise:
+    """Where noisy arrays have their noise from; `begin` says which step it is for."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any, seed: int = 0) -> None:
+        self.shape, self.dtype = (SAMPLES, *shape), np.dtype(dtype)
+        self.generator = np.random.default_rng(seed)
+        self.drawn: list[Any] = []
+        self.begin(0)
+        self.edge = np.zeros(shape, bool)  # where a result was near the ends of the range
+        limits = np.finfo(self.dtype)
+        self.low, self.high = float(limits.tiny) * _SPAN, float(limits.max) / _SPAN
+
+    def begin(self, step: int) -> None:
+        """Begin a step."""
+        self.count, self.phase = 0, step % PERIOD
+
+    def next(self) -> Any:
+        """Factors of 1 and its neighbours, for the next operation of a step."""
+        if self.count == len(self.drawn):
+            units = self.generator.integers(-1, 2, (PERIOD, *self.shape)).astype(self.dtype)
+            units[:, : SAMPLES // 2] = units[0, : SAMPLES // 2]
+            self.drawn.append(1 + units * np.finfo(self.dtype).eps)
+        self.count += 1
+        return self.drawn[self.count - 1][self.phase]
+
+    def moved(self, result: Any) -> Any:
+        """A result, moved."""
+        size = np.abs(result)
+        odd = ((size < self.low) & (size > 0)) | ~(size <= self.high)
+        if odd.any():
+            self.edge |= odd.reshape(-1, *self.edge.shape).any(0)
+        return result * self.next()
+
+
+class NoisyArray(np.ndarray[Any, Any]):
+    """An array whose arithmetic is noisy; all samples are computed at once."""
+
+    noise: Noise
+
+    def __array_finalize__(self, other: Any) -> None:
+        if other is not None:
+            self.noise = getattr(other, "noise", None)  # type: ignore[assignment]
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        noise = next(x.noise for x in inputs if isinstance(x, NoisyArray))
+        plain = [x.view(np.ndarray) if isinstance(x, NoisyArray) else x for x in inputs]
+        out = kwargs.pop("out", None)
+        result = getattr(ufunc, method)(*plain, **kwargs)
+        if result.dtype.kind == "f" and ufunc not in _EXACT:
+            result = noise.moved(result)
+        if out is not None:
+            out[0].view(np.ndarray)[...] = result
+            return out[0]
+        return noisy(result, noise)
+
+
+def noisy(array: Any, noise: Noise) -> NoisyArray:
+    """An array as one whose arithmetic is noisy."""
+    result = np.asarray(array).view(NoisyArray)
+    result.noise = noise
+    return result
+
+
+class ScalarNoise:
+    """Moves numbers by a part of their size, each at random; without more, that of float32."""
+
+    def __init__(self, seed: int, unit: float = 2.0**-24) -> None:
+        self.unit = unit
+        self.generator, self.steady = np.random.default_rng(seed), seed % 2 == 0
+        self.drawn: list[Any] = []
+        self.begin(0)
+
+    def begin(self, step: int) -> None:
+        """Begin a step."""
+        self.count, self.phase = 0, 0 if self.steady else step % PERIOD
+
+    def __call__(self, x: Any) -> Any:
+        """A number moved, and those of a tuple; an array as it is."""
+        if type(x) is tuple:
+            return tuple(map(self, x))
+        if type(x) is not float:
+            return x
+        if self.count == len(self.drawn):
+            self.drawn.append((1 + self.generator.choice((-1, 1), PERIOD) * self.unit).tolist())
+        self.count += 1
+        return x * self.drawn[self.count - 1][self.phase]

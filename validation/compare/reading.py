@@ -1,0 +1,237 @@
+"""What a candidate is, and which options it takes under which names."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+import optimkit as ok
+from optimkit.validation.arguments import suggestion
+from optimkit.validation.compare.candidates import (
+    RATE_NAMES,
+    Candidate,
+    Keras,
+    Mlx,
+    TorchProtocol,
+    Transformation,
+    Unusable,
+)
+from optimkit.validation.compare.fitting import SKIPPED, Options
+from optimkit.validation.compare.handwritten import Function, Handwritten
+
+# What options are called elsewhere.
+ALIASES = {
+    "lr": RATE_NAMES[1:],
+    "eps": ("epsilon",),
+    "weight_decay": ("wd", "l2"),
+    "momentum": ("beta", "mu"),
+    "alpha": ("rho", "decay", "smoothing"),
+    "rho": ("decay",),
+    "nesterov": ("use_nesterov",),
+    "initial_accumulator_value": ("initial_accumulator",),
+}
+PAIRS = {"betas": (("beta1", "beta2"), ("beta_1", "beta_2"), ("b1", "b2"))}
+
+
+@dataclass
+class Reading:
+    """A candidate, and the options that it is compared with.
+
+    Attributes
+    ----------
+    candidate : Candidate
+    options : dict
+        Those of the rule: what was asked for, and the candidate's own defaults.
+    adopted : dict
+        Options that are the candidate's own default and not the rule's.
+    unheard : list of str
+        Options that were asked for and that the candidate does not take.
+    """
+
+    candidate: Candidate
+    options: Options
+    adopted: Options = field(default_factory=dict)
+    unheard: list[str] = field(default_factory=list)
+
+
+def read_candidate(thing: Any, optimizer: type[ok.Optimizer], options: Options) -> Reading:
+    """Find out what a candidate is.
+
+    Raises
+    ------
+    Unusable
+        If it is nothing that can be held against a rule.
+    """
+    taken, adopted, unheard = _options(thing, optimizer, options)
+    candidate = _candidate(thing, taken)
+    if isinstance(candidate, TorchProtocol):  # what it was made with can be read from its groups
+        own, held = candidate.group(), vars(optimizer.bind(**options | adopted))
+        settable = inspect.signature(optimizer.__init__).parameters.keys() & own.keys() - {*SKIPPED}
+        apart = {k: own[k] for k in settable if _plain(own[k]) and own[k] != held[k]}
+        adopted |= {k: value for k, value in apart.items() if k not in options}
+        unheard = [k for k in options if k in apart or (k in unheard and k not in own)]
+    return Reading(candidate, options | adopted, adopted, unheard)
+
+
+def _plain(value: Any) -> bool:
+    return isinstance(value, int | float | tuple)
+
+
+def _own_signature(thing: Any) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(thing).parameters
+    except (TypeError, ValueError):
+        return {}
+
+
+def _options(
+    thing: Any, optimizer: type[ok.Optimizer], options: Options
+) -> tuple[Options, Options, list[str]]:
+    """What the candidate is given, what the rule takes from it, and what it does not take."""
+    theirs = _own_signature(thing)
+    ours = vars(optimizer.bind(**options))
+    known = inspect.signature(optimizer.__init__).parameters
+    anything = any(p.kind is p.VAR_KEYWORD for p in theirs.values())
+    given: Options = {}
+    adopted: Options = {}
+    unheard: list[str] = []
+    for name, value in ours.items():
+        if name in SKIPPED or name not in known:
+            continue
+        names = (name, *(n for n in ALIASES.get(name, ()) if n not in ours))
+        spelled = next((n for n in names if n in theirs), None)
+        pair = next((p for p in PAIRS.get(name, ()) if set(p) <= theirs.keys()), None)
+        if spelled is None and pair is None:
+            if name in options and anything:
+                given[name] = value
+            elif name in options:
+                unheard.append(name)
+            continue
+        names = (spelled,) if spelled else pair or ()
+        defaults = [theirs[n].default for n in names]
+        usable = all(map(_plain, defaults))
+        if name in options or not usable:
+            missing = any(d is inspect.Parameter.empty for d in defaults)
+            if name in options or missing:
+                given |= dict(zip(names, (value,) if spelled else value, strict=True))
+            continue
+        own = defaults[0] if spelled else tuple(defaults)
+        if own != value:
+            adopted[name] = own
+        if name == "lr" and spelled:
+            given[spelled] = own
+    return given, adopted, unheard
+
+
+def _candidate(thing: Any, given: Options) -> Candidate:
+    if _transforms(thing):
+        return Transformation(lambda: thing, {})
+    if not callable(thing):
+        raise Unusable(
+            f"it is a {type(thing).__name__}; give an optimizer's class, a function that makes "
+            "one, or a function (param, grad, state, step) -> (param, state)"
+        )
+    if isinstance(thing, type):
+        if issubclass(thing, ok.Optimizer):
+            return TorchProtocol(thing, given, ours=True)
+        if _of(thing, "torch.optim"):
+            return TorchProtocol(thing, given, ours=False)
+        if _of(thing, "keras"):
+            return Keras(thing, given)
+        if _of(thing, "mlx"):
+            return Mlx(thing, given)
+        return Handwritten(thing, given)
+    required = [
+        p.name
+        for p in _own_signature(thing).values()
+        if p.default is p.empty
+        and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        and p.name not in given
+    ]
+    if len(required) == 4:
+        return Function(thing, given)
+    if len(required) > 1:
+        raise Unusable(
+            f"a function of ({', '.join(required)}) is neither one step, (param, grad, state, "
+            "step), nor does it make an optimizer of (params) or of nothing"
+        )
+    return _product(thing, given, bool(required))
+
+
+def _product(make: Callable[..., Any], given: Options, takes_params: bool) -> Candidate:
+    """What a function makes."""
+    if not takes_params:
+        try:
+            product = make(**given)
+        except Exception as error:
+            raise Unusable(f"calling it raised {type(error).__name__}: {error}") from error
+        if _transforms(product):
+            return Transformation(make, given)
+        if _of(type(product), "keras"):
+            return Keras(make, given)
+        if _of(type(product), "mlx"):
+            return Mlx(make, given)
+        return Handwritten(make, given)
+    first: Exception | None = None
+    array = np.ones(2, np.float32)
+    kinds = [True] if "torch" not in sys.modules else [False, True]
+    for ours in kinds:
+        kind = TorchProtocol(make, given, ours)
+        try:
+            product = make([kind.parameter(array)], **given)
+        except Exception as error:
+            first = first or error
+            continue
+        if isinstance(product, ok.Optimizer) is ours and hasattr(product, "param_groups"):
+            return kind
+    try:
+        return Handwritten(make, given)
+    except Unusable:
+        if first is not None:
+            raise Unusable(f"calling it raised {type(first).__name__}: {first}") from first
+        raise
+
+
+def _transforms(thing: Any) -> bool:
+    return (
+        not isinstance(thing, type)
+        and all(callable(getattr(thing, name, None)) for name in ("init", "update"))
+        and hasattr(thing, "_fields")
+    )
+
+
+def _of(kind: type, home: str) -> bool:
+    """Whether a class derives from one of a library."""
+    return any((base.__module__ + ".").startswith(home + ".") for base in kind.__mro__)
+
+
+def rule_named(name: Any) -> type[ok.Optimizer]:
+    """The optimizer that a name or a class says.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or its rule is not elementwise.
+    """
+    from optimkit.validation.explain.subjects import optimizers, why_eager
+
+    if isinstance(name, type) and issubclass(name, ok.Optimizer):
+        found = name
+    else:
+        known = optimizers()
+        by_lower = {key.lower(): value for key, value in known.items()}
+        if str(name).lower() not in by_lower:
+            hint = suggestion(str(name), known, "optimkit list shows what there is")
+            raise ValueError(f"there is no optimizer called {name!r}; {hint}")
+        found = by_lower[str(name).lower()]
+    reason = "it takes sparse gradients alone" if found.needs_sparse else why_eager(found, {})
+    if reason:
+        raise ValueError(
+            f"{found.__name__} cannot be compared with: its rule is not elementwise ({reason})"
+        )
+    return found

@@ -1,0 +1,141 @@
+"""The text of a rule, and rules that are made of it by changing something."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+from types import CodeType
+from typing import Any
+
+import numpy as np
+
+import optimkit as ok
+from optimkit.rounding import float32
+
+
+def fma(x: Any, y: Any, z: Any) -> Any:
+    """``x y + z``, rounded once where these are arrays."""
+    arrays = [a for a in (x, y, z) if isinstance(a, np.ndarray)]
+    if not arrays:
+        return x * y + z
+    dtype = arrays[0].dtype
+    x, y, z = (np.asarray(a, dtype) for a in (x, y, z))
+    if dtype == np.float32:  # the product is exact in float64
+        return (np.multiply(x, y, dtype="f8") + z).astype(dtype)
+    product = x * y
+    wide = product.astype(np.longdouble) + z
+    return (wide + _error_of_product(x, y, product)).astype(dtype)
+
+
+def _error_of_product(x: Any, y: Any, product: Any) -> Any:
+    """What a product of float64 lacks, by Dekker's splitting; 0 where that overflows."""
+
+    def split(a: Any) -> tuple[Any, Any]:
+        large = a * 134217729.0  # 2^27 + 1
+        high = large - (large - a)
+        return high, a - high
+
+    (x1, x2), (y1, y2) = split(x), split(y)
+    error = ((x1 * y1 - product) + x1 * y2 + x2 * y1) + x2 * y2
+    return np.where(np.isfinite(error), error, 0.0)
+
+
+def scalar32(x: Any) -> Any:
+    """A number as float32 has it, and numbers of a tuple likewise; an array as it is."""
+    if type(x) is tuple:
+        return tuple(map(scalar32, x))
+    return float32(x) if type(x) is float else x
+
+
+GIVEN = {"fma": fma, "scalar32": scalar32}
+
+
+@dataclass(frozen=True)
+class Change:
+    """One line of a rule that was changed: which, what it was and what it became."""
+
+    line: int
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, eq=False)
+class Text:
+    """The text of a rule, as it is written or with changes.
+
+    Attributes
+    ----------
+    optimizer : type
+        Whose rule it is.
+    tree : ast.FunctionDef
+        The function, without decorators.
+    """
+
+    optimizer: type[ok.Optimizer]
+    tree: ast.FunctionDef
+
+    @classmethod
+    def of(cls, optimizer: type[ok.Optimizer]) -> Text:
+        """The rule of an optimizer as it is written."""
+        return cls(optimizer, _tree(optimizer.update))
+
+    @property
+    def file(self) -> str:
+        """Where the rule is written."""
+        return self.optimizer.update.__module__.replace(".", "/") + ".py"
+
+    def function(self, **given: Any) -> Callable[..., Any]:
+        """The rule as a function; `given` are names that its text may use."""
+        names = {**self.optimizer.update.__globals__, **GIVEN, **given}
+        exec(self._code, names)
+        made: Callable[..., Any] = names[self.tree.name]
+        return made
+
+    @cached_property
+    def _code(self) -> CodeType:
+        return compile(ast.Module([self.tree], []), f"<{self.optimizer.__name__}>", "exec")
+
+    def changes(self, original: Text) -> list[Change]:
+        """Where this text differs from that one, statement by statement."""
+        return [*_changes(original.tree.body, self.tree.body)]
+
+    def with_tree(self, tree: ast.FunctionDef) -> Text:
+        return Text(self.optimizer, tree)
+
+
+@cache
+def _tree(update: Callable[..., Any]) -> ast.FunctionDef:
+    lines, first = inspect.getsourcelines(update)
+    function = ast.parse(textwrap.dedent("".join(lines))).body[0]
+    assert isinstance(function, ast.FunctionDef)
+    ast.increment_lineno(function, first - 1)
+    function.decorator_list, function.returns = [], None
+    for argument in function.args.args:
+        argument.annotation = None
+    return function
+
+
+def _written(node: ast.AST) -> str:
+    """A piece of code as one would write it."""
+    text = ast.unparse(node).replace(" ** ", "**")
+    if isinstance(node, ast.Return | ast.Assign) and isinstance(node.value, ast.Tuple):
+        inner = ast.unparse(node.value).replace(" ** ", "**")
+        text = text.replace(inner, inner[1:-1])
+    return text
+
+
+def _changes(before: list[ast.stmt], after: list[ast.stmt]) -> Iterator[Change]:
+    for x, y in zip(before, after, strict=True):
+        if x is y:
+            continue
+        if isinstance(x, ast.If) and isinstance(y, ast.If):
+            if x.test is not y.test:
+                yield Change(x.lineno, f"if {_written(x.test)}:", f"if {_written(y.test)}:")
+            yield from _changes(x.body, y.body)
+            yield from _changes(x.orelse, y.orelse)
+        else:
+            yield Change(x.lineno, _written(x), _written(y))
