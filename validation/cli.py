@@ -14,7 +14,7 @@ import optimkit
 # run(args) -> int.
 COMMANDS = {
     "validate": ("parity.validate", "check every optimizer against PyTorch"),
-    "compare": ("compare.command", "hold an implementation of your own against a rule"),
+    "compare": ("comparison.command", "hold an implementation of your own against a rule"),
     "bench": ("bench.bench", "time the engines beside torch's"),
     "list": ("explain.listing", "list the optimizers"),
     "explain": ("explain.explain", "show a rule, its options and the kernel made from it"),

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 import optimkit as ok
-from optimkit.validation.compare import libraries
-from optimkit.validation.compare.candidates import (
+from optimkit.validation.comparison import libraries
+from optimkit.validation.comparison.candidates import (
     ABSENT,
     GROUPS,
     RATE_NAMES,
@@ -23,7 +23,7 @@ from optimkit.validation.compare.candidates import (
     Unusable,
     visible,
 )
-from optimkit.validation.compare.libraries import Array, made, read
+from optimkit.validation.comparison.libraries import Array, made, read
 
 
 class Zeros(dict[str, Any]):

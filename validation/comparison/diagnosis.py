@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import optimkit as ok
-from optimkit.validation.compare.departures import (
+from optimkit.validation.comparison.departures import (
     DEPARTURES,
     ROUNDING,
     ROUNDINGS,
@@ -20,9 +20,9 @@ from optimkit.validation.compare.departures import (
     WRONG,
     Departure,
 )
-from optimkit.validation.compare.fitting import Options, ends, fit, flips, is_round
-from optimkit.validation.compare.probes import Probe, Run, Spread, run
-from optimkit.validation.compare.texts import Change, Text
+from optimkit.validation.comparison.fitting import Options, ends, fit, flips, is_round
+from optimkit.validation.comparison.probes import Probe, Run, Spread, run
+from optimkit.validation.comparison.texts import Change, Text
 
 Array = np.ndarray[Any, Any]
 BITS, OPERATIONS, NUMBERS, PART = "equal in bits", "all but rounding", "float32 numbers", "a part"

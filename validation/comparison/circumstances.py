@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from optimkit.validation.compare import libraries
-from optimkit.validation.compare.candidates import (
+from optimkit.validation.comparison import libraries
+from optimkit.validation.comparison.candidates import (
     ABSENT,
     GROUPS,
     RATES,
@@ -17,7 +17,7 @@ from optimkit.validation.compare.candidates import (
     Steps,
     Unusable,
 )
-from optimkit.validation.compare.probes import Array, Probe, scales
+from optimkit.validation.comparison.probes import Array, Probe, scales
 
 SIZES, SCALAR = "sizes 1e-30 to 1e30", "0-d"
 LONG_STEPS, QUICK_STEPS = 1000, 100

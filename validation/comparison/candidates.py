@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from optimkit.validation.compare import libraries
-from optimkit.validation.compare.libraries import Array, made, read
+from optimkit.validation.comparison import libraries
+from optimkit.validation.comparison.libraries import Array, made, read
 
 ABSENT, GROUPS, RESUME, RATES = "absent gradients", "several groups", "resume", "other rates"
 RATE_NAMES = ("lr", "learning_rate", "step_size", "eta", "alpha")  # what people call it
@@ -188,7 +188,7 @@ def _parts(state: Any) -> list[Any]:
     return [part for item in state for part in _parts(item)] if isinstance(state, tuple) else []
 
 
-class Transformation(Candidate):
+class Transform(Candidate):
     """An optax GradientTransformation."""
 
     kind, can = "an optax transformation", frozenset({RESUME})

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from optimkit.validation.arguments import new_file, suggestion
-from optimkit.validation.compare.compare import begun, stages
-from optimkit.validation.compare.reading import read_candidate, rule_named
-from optimkit.validation.compare.showing import show
+from optimkit.validation.comparison.compare import begun, stages
+from optimkit.validation.comparison.reading import read_candidate, rule_named
+from optimkit.validation.comparison.showing import show
 from optimkit.validation.explain.subjects import Refusal, read_options
 from optimkit.validation.progress import progress
 

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from optimkit.validation.compare.compare import Finding, Outcome
-from optimkit.validation.compare.diagnosis import BITS, NUMBERS, OPERATIONS, PART, Explanation
-from optimkit.validation.compare.judging import DIFFERENT, EQUAL, FLOAT32, ROUNDED, FirstDifference
+from optimkit.validation.comparison.compare import Finding, Outcome
+from optimkit.validation.comparison.diagnosis import BITS, NUMBERS, OPERATIONS, PART, Explanation
+from optimkit.validation.comparison.judging import (
+    DIFFERENT,
+    EQUAL,
+    FLOAT32,
+    ROUNDED,
+    FirstDifference,
+)
 
 HEADLINES = {
     EQUAL: ("The same rule, in every bit", "bold green"),

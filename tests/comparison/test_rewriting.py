@@ -7,10 +7,10 @@ import ast
 import pytest
 
 import optimkit as ok
-from optimkit.validation.compare.departures import DEPARTURES, ORDERS, ROUNDINGS
-from optimkit.validation.compare.mutants import RULES
-from optimkit.validation.compare.rewriting import everywhere, pattern, variants
-from optimkit.validation.compare.texts import Text
+from optimkit.validation.comparison.departures import DEPARTURES, ORDERS, ROUNDINGS
+from optimkit.validation.comparison.mutants import RULES
+from optimkit.validation.comparison.rewriting import everywhere, pattern, variants
+from optimkit.validation.comparison.texts import Text
 
 
 def rewritten(text: str, before: str, after: str) -> list[str]:

@@ -139,7 +139,7 @@ def test_interrupted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What was found so far is shown, and said to be a part."""
-    from optimkit.validation.compare import command
+    from optimkit.validation.comparison import command
 
     whole = command.stages
 

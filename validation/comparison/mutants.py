@@ -19,16 +19,16 @@ from typing import Any
 import numpy as np
 
 import optimkit as ok
-from optimkit.validation.compare.departures import (
+from optimkit.validation.comparison.departures import (
     DEPARTURES,
     ORDERS,
     ROUNDINGS,
     Departure,
 )
-from optimkit.validation.compare.diagnosis import Diagnosis, Explanation
-from optimkit.validation.compare.fitting import Options
-from optimkit.validation.compare.probes import Probe, scales
-from optimkit.validation.compare.texts import Text
+from optimkit.validation.comparison.diagnosis import Diagnosis, Explanation
+from optimkit.validation.comparison.fitting import Options
+from optimkit.validation.comparison.probes import Probe, scales
+from optimkit.validation.comparison.texts import Text
 from optimkit.validation.explain.subjects import optimizers, why_eager
 from optimkit.validation.reference.cases import cases_of
 

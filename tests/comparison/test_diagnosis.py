@@ -1,6 +1,6 @@
 """The right departure is named, and none where there is none.
 
-The whole figures: ``python -m optimkit.validation.compare.mutants``.
+The whole figures: ``python -m optimkit.validation.comparison.mutants``.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import optimkit as ok
-from optimkit.validation.compare.departures import DEPARTURES
-from optimkit.validation.compare.diagnosis import BITS, NUMBERS, OPERATIONS, PART, Diagnosis
-from optimkit.validation.compare.mutants import Figures, Mutant, _is_one, figures
-from optimkit.validation.compare.probes import scales
-from optimkit.validation.compare.texts import Text
+from optimkit.validation.comparison.departures import DEPARTURES
+from optimkit.validation.comparison.diagnosis import BITS, NUMBERS, OPERATIONS, PART, Diagnosis
+from optimkit.validation.comparison.mutants import Figures, Mutant, _is_one, figures
+from optimkit.validation.comparison.probes import scales
+from optimkit.validation.comparison.texts import Text
 
 SEED = 20260117
 
@@ -99,7 +99,7 @@ def test_a_departure_with_an_option() -> None:
 
 
 def test_numbers_of_float32_are_no_departure() -> None:
-    from optimkit.validation.compare.departures import SCALARS
+    from optimkit.validation.comparison.departures import SCALARS
 
     found = diagnosed(next(iter(SCALARS.applied(Text.of(ok.AdamW)))))
     assert [x.name for x in found[0].departures] == ["scalars of float32"]
@@ -107,7 +107,7 @@ def test_numbers_of_float32_are_no_departure() -> None:
 
 
 def test_a_departure_with_numbers_of_float32() -> None:
-    from optimkit.validation.compare.departures import SCALARS
+    from optimkit.validation.comparison.departures import SCALARS
 
     found = diagnosed(next(iter(SCALARS.applied(changed(ok.Adam, "eps inside the root")))))
     assert found[0].name == "eps inside the root"
@@ -123,7 +123,7 @@ def test_what_no_change_explains_is_said_to_be_that() -> None:
 
 
 def test_fused_multiply_adds_are_known_by_their_bits() -> None:
-    from optimkit.validation.compare.departures import ROUNDINGS
+    from optimkit.validation.comparison.departures import ROUNDINGS
 
     fused = next(x for x in ROUNDINGS if x.name == "fused multiply-add")
     found = diagnosed(next(iter(fused.applied(Text.of(ok.Adam)))), "float32")

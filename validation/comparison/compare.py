@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 import optimkit as ok
-from optimkit.validation.compare.candidates import Unusable
-from optimkit.validation.compare.circumstances import (
+from optimkit.validation.comparison.candidates import Unusable
+from optimkit.validation.comparison.circumstances import (
     SIZES,
     Circumstance,
     circumstances,
     observed,
 )
-from optimkit.validation.compare.diagnosis import PART, Diagnosis, Explanation
-from optimkit.validation.compare.judging import (
+from optimkit.validation.comparison.diagnosis import PART, Diagnosis, Explanation
+from optimkit.validation.comparison.judging import (
     DIFFERENT,
     EQUAL,
     FLOAT32,
@@ -28,7 +28,7 @@ from optimkit.validation.compare.judging import (
     relative,
     units,
 )
-from optimkit.validation.compare.reading import Reading, read_candidate, rule_named
+from optimkit.validation.comparison.reading import Reading, read_candidate, rule_named
 
 DTYPES = ("float64", "float32")
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from optimkit.validation.compare.rewriting import everywhere, pattern, variants
-from optimkit.validation.compare.texts import Text
+from optimkit.validation.comparison.rewriting import everywhere, pattern, variants
+from optimkit.validation.comparison.texts import Text
 
 WRONG, SLIP, ROUNDING = "another rule", "a slip", "rounding"
 

@@ -9,7 +9,7 @@ import pytest
 
 import optimkit as ok
 from optimkit.validation import compare
-from optimkit.validation.compare.candidates import Unusable
+from optimkit.validation.comparison.candidates import Unusable
 
 torch = pytest.importorskip("torch")
 

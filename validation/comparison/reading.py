@@ -12,7 +12,7 @@ import numpy as np
 
 import optimkit as ok
 from optimkit.validation.arguments import suggestion
-from optimkit.validation.compare.candidates import (
+from optimkit.validation.comparison.candidates import (
     RATE_NAMES,
     Candidate,
     Keras,
@@ -21,8 +21,8 @@ from optimkit.validation.compare.candidates import (
     Transformation,
     Unusable,
 )
-from optimkit.validation.compare.fitting import SKIPPED, Options
-from optimkit.validation.compare.handwritten import Function, Handwritten
+from optimkit.validation.comparison.fitting import SKIPPED, Options
+from optimkit.validation.comparison.handwritten import Function, Handwritten
 
 # What options are called elsewhere.
 ALIASES = {

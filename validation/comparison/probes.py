@@ -12,9 +12,9 @@ import numpy as np
 
 import optimkit as ok
 from optimkit.backends.memory import is_array
-from optimkit.validation.compare.departures import SCALARS
-from optimkit.validation.compare.noise import SAMPLES, Noise, ScalarNoise, noisy
-from optimkit.validation.compare.texts import Text
+from optimkit.validation.comparison.departures import SCALARS
+from optimkit.validation.comparison.noise import SAMPLES, Noise, ScalarNoise, noisy
+from optimkit.validation.comparison.texts import Text
 
 Array = np.ndarray[Any, Any]
 
