@@ -18,7 +18,7 @@ from optimkit.validation.comparison.candidates import (
     Keras,
     Mlx,
     TorchProtocol,
-    Transformation,
+    Transform,
     Unusable,
 )
 from optimkit.validation.comparison.fitting import SKIPPED, Options
@@ -130,7 +130,7 @@ def _options(
 
 def _candidate(thing: Any, given: Options) -> Candidate:
     if _transforms(thing):
-        return Transformation(lambda: thing, {})
+        return Transform(lambda: thing, {})
     if not callable(thing):
         raise Unusable(
             f"it is a {type(thing).__name__}; give an optimizer's class, a function that makes "
@@ -171,7 +171,7 @@ def _product(make: Callable[..., Any], given: Options, takes_params: bool) -> Ca
         except Exception as error:
             raise Unusable(f"calling it raised {type(error).__name__}: {error}") from error
         if _transforms(product):
-            return Transformation(make, given)
+            return Transform(make, given)
         if _of(type(product), "keras"):
             return Keras(make, given)
         if _of(type(product), "mlx"):
