@@ -10,13 +10,11 @@ from optimkit.backends.autograd import recording_adapter_of, with_derivatives
 from optimkit.backends.bucket import Member, Options, Unit
 from optimkit.backends.engines.eager import called
 from optimkit.backends.memory import HALF, is_array
-from optimkit.gradients import check_gradient, labels
+from optimkit.gradients import labels, members_of
 from optimkit.groups import PLAIN, Claims, Group
 from optimkit.naming import naming
-from optimkit.parameter import array_of
 from optimkit.reasons import explaining
 from optimkit.rule import Rule
-from optimkit.state import State
 
 
 class Move(NamedTuple):
@@ -40,7 +38,8 @@ def advance(optimizer: Any, params: Sequence[Any], grads: Sequence[Any], options
         raise ValueError(f"{rule.__name__}: differentiable must be one for all groups, not {flags}")
     Claims().with_more(list(params), list)  # an error where two are one, or share memory
     hypers = [_recorded(options.of(g), group) for g, group in enumerate(groups)]
-    members = _members(rule, groups, params, grads, state, hypers)
+    options_of = hypers.__getitem__
+    members = members_of(rule, groups, params, grads, state, options_of, recording_adapter_of)
     with explaining(rule, groups, optimizer.defaults, state):
         update = optimizer.rule_for(options)
         moves = [_moved(rule, update, member, hypers[member.group]) for member in members]
@@ -66,34 +65,6 @@ def _recorded(hyper: Any, group: Group) -> Any:
         if type(group[name]) not in PLAIN:
             options[name] = with_derivatives(options[name], group[name])
     return SimpleNamespace(**options)
-
-
-def _members(
-    rule: type[Rule],
-    groups: Sequence[Group],
-    params: Sequence[Any],
-    grads: Sequence[Any],
-    state: State,
-    hypers: Sequence[Any],
-) -> list[Member]:
-    """Check all parameters that have a gradient."""
-    members = []
-    owners = [g for g, group in enumerate(groups) for _ in group["params"]]
-    with naming(rule.__name__, lambda: labels(groups)[i]):
-        for i, (param, grad, owner) in enumerate(zip(params, grads, owners, strict=True)):
-            if grad is None:
-                continue
-            array, known = array_of(param), state.get(param) or {}
-            adapter = recording_adapter_of(array)
-            adapter.check_parameter(array)
-            adapter.check_target(array)
-            rule.check_param(array, hypers[owner])
-            grad = check_gradient(adapter, array, grad)
-            if known:
-                adapter.check_count(known.get("step"))
-                rule.check_state(adapter, array, known, hypers[owner])
-            members.append(Member(i, owner, adapter, array, grad, known))
-    return members
 
 
 def _moved(rule: type[Rule], update: Callable[..., Any], member: Member, hyper: Any) -> Move:

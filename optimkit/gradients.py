@@ -136,6 +136,34 @@ def part(
     return whole, rows
 
 
+def members_of(
+    rule: type[Rule],
+    groups: Sequence[Group],
+    params: Sequence[Any],
+    grads: Sequence[Any],
+    state: State,
+    hyper: Callable[[int], Any],
+    adapter_for: Callable[[Any], Adapter] = adapter_of,
+) -> list[Member]:
+    """Check all parameters that have a gradient; `hyper` has the options of a group by number."""
+    members = []
+    owners = [g for g, group in enumerate(groups) for _ in group["params"]]
+    with naming(rule.__name__, lambda: labels(groups)[i]):
+        for i, (param, grad, owner) in enumerate(zip(params, grads, owners, strict=True)):
+            if grad is None:
+                continue
+            array, known = array_of(param), state.get(param) or {}
+            adapter = adapter_for(array)
+            adapter.check_parameter(array)
+            adapter.check_target(array, known.get("step"))
+            rule.check_param(array, hyper(owner))
+            grad = check_gradient(adapter, array, grad)
+            if known:
+                rule.check_state(adapter, array, known, hyper(owner))
+            members.append(Member(i, owner, adapter, array, grad, known))
+    return members
+
+
 def checked(
     rule: type[Rule],
     groups: Sequence[Group],
@@ -151,20 +179,7 @@ def checked(
     members, strangers : list
         The parameters with a gradient; and those of them, with a state made now, that had none.
     """
-    members, strangers = [], []
-    owners = [g for g, group in enumerate(groups) for _ in group["params"]]
-    with naming(rule.__name__, lambda: labels(groups)[i]):
-        for i, (param, grad, owner) in enumerate(zip(params, grads, owners, strict=True)):
-            if grad is None:
-                continue
-            array, known = array_of(param), state.get(param) or {}
-            adapter = adapter_of(array)
-            adapter.check_parameter(array)
-            rule.check_param(array, options.of(owner))
-            grad = check_gradient(adapter, array, grad)
-            if known:
-                rule.check_state(adapter, array, known, options.of(owner))
-            members.append(Member(i, owner, adapter, array, grad, known))
+    members, strangers = members_of(rule, groups, params, grads, state, options.of), []
     for i, (place, owner, adapter, array, grad, known) in enumerate(members):
         if not known:
             known = rule.initial_state(adapter, array, options.of(owner))

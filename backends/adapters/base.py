@@ -194,6 +194,9 @@ class Adapter(ABC):
         """
         raise NotImplementedError
 
+    def check_target(self, x: Any, count: Any) -> None:
+        """Raise if a step on `x` cannot be taken, whose state has this count of steps, or None."""
+
     def check_gradient(self, grad: Any) -> None:
         """Raise the error that says why `grad` cannot be read, if it cannot."""
 

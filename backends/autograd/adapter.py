@@ -41,8 +41,9 @@ class RecordingAdapter(FollowedTensors):
                 "a plain one in full_tensor() and to_local()"
             )
 
-    def check_target(self, x: Any) -> None:
-        """Raise RuntimeError if autograd does not let a tensor change in place."""
+    def check_target(self, x: Any, count: Any) -> None:
+        """Raise RuntimeError for what autograd does not let change in place, and, as torch, for a
+        count that asks for derivatives."""
         leaf = x._base if x._is_view() else x
         if leaf.requires_grad and leaf.is_leaf:
             kind = "a view of a leaf" if leaf is not x else "a leaf"
@@ -50,10 +51,7 @@ class RecordingAdapter(FollowedTensors):
                 f"it is {kind} that requires grad, which a differentiable step cannot change; give "
                 "the optimizer what is made from it: param.clone()"
             )
-
-    def check_count(self, step: Any) -> None:
-        """Raise torch's RuntimeError for a count of steps that asks for derivatives."""
-        if isinstance(step, torch.Tensor) and step.requires_grad:
+        if isinstance(count, torch.Tensor) and count.requires_grad:
             raise RuntimeError("`requires_grad` is not supported for `step` in differentiable mode")
 
     def namespace(self, view: Any) -> Any:
