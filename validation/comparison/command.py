@@ -15,7 +15,7 @@ from optimkit.validation.arguments import new_file, suggestion
 from optimkit.validation.comparison.compare import begun, stages
 from optimkit.validation.comparison.reading import read_candidate, rule_named
 from optimkit.validation.comparison.showing import show
-from optimkit.validation.explain.subjects import Refusal, read_options
+from optimkit.validation.explain.subjects import Refusal, add_option, read_options
 from optimkit.validation.progress import progress
 
 
@@ -28,14 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "step) -> (param, state); also package.module:NAME",
     )
     parser.add_argument("optimizer", metavar="OPTIMIZER", help="the rule it should be")
-    parser.add_argument(
-        "--option",
-        metavar="NAME=VALUE",
-        nargs="+",
-        action="extend",
-        default=[],
-        help="options of both, such as lr=0.1; else the candidate's own defaults",
-    )
+    add_option(parser, "options of both, such as lr=0.1; else the candidate's own defaults")
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write it for machines")
     parser.add_argument("--quick", action="store_true", help="a long run of 100 steps, not 1,000")
 

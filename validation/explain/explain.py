@@ -26,6 +26,7 @@ from optimkit.validation.explain.subjects import (
     Docs,
     Options,
     Refusal,
+    add_option,
     find,
     forms,
     read_options,
@@ -44,14 +45,7 @@ def kernels() -> list[str]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``optimkit explain``."""
     parser.add_argument("name", metavar="NAME", help="an optimizer or scheduler, in any case")
-    parser.add_argument(
-        "--option",
-        metavar="NAME=VALUE",
-        nargs="+",
-        action="extend",
-        default=[],
-        help="options of the state, kernel or curve that is shown, such as amsgrad=True",
-    )
+    add_option(parser, "options of the state, kernel or curve that is shown, such as amsgrad=True")
     parser.add_argument(
         "--kernel",
         choices=kernels(),

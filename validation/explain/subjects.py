@@ -6,6 +6,7 @@ the rest from running the rule on a small array and from tracing it.
 
 from __future__ import annotations
 
+import argparse
 import ast
 import inspect
 import math
@@ -121,6 +122,13 @@ def find(name: str) -> type:
 def signature(subject: type) -> dict[str, inspect.Parameter]:
     """The arguments of a constructor, without ``self``."""
     return dict(list(inspect.signature(subject.__init__).parameters.items())[1:])  # type: ignore[misc]
+
+
+def add_option(parser: argparse.ArgumentParser, what: str) -> None:
+    """Declare ``--option``, which `read_options` reads; `what` it is for is its help."""
+    parser.add_argument(
+        "--option", metavar="NAME=VALUE", nargs="+", action="extend", default=[], help=what
+    )
 
 
 def read_options(subject: type, pairs: list[str]) -> Options:
