@@ -54,7 +54,7 @@ def _content(value: Any) -> float | None:
     """Return the number that a tensor holds, which a step fills in place."""
     if type(value) is float or not hasattr(value, "fill_"):
         return None
-    return float(value) if value.ndim == 0 else None
+    return float(value.item()) if value.ndim == 0 else None
 
 
 class _Composite(LRScheduler):

@@ -122,3 +122,17 @@ def test_torchs_composites_take_it() -> None:
     opt = optimizer("optimkit")
     with pytest.raises(ValueError, match="ReduceLROnPlateau"):
         torchs.SequentialLR(opt, [ours.ReduceLROnPlateau(opt), ours.StepLR(opt, 1)], [2])
+
+
+@pytest.mark.filterwarnings("error")
+def test_schedulers_of_schedulers_read_a_rate_that_requires_grad() -> None:
+    """torch warns where such a tensor is made a float."""
+    param = torch.nn.Parameter(torch.ones(2))
+    rate = torch.tensor(0.5, requires_grad=True)
+    optimizer = ok.SGD([param], lr=rate)
+    scheduler = ours.ChainedScheduler([ours.ExponentialLR(optimizer, 0.5)])
+    param.grad = torch.ones(2)
+    optimizer.step()
+    scheduler.step()
+    assert optimizer.param_groups[0]["lr"] is rate
+    assert rate.item() == 0.25
