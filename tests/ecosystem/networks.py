@@ -45,16 +45,18 @@ def loss_of(model: nn.Module, number: int) -> Tensor:
     return nn.functional.mse_loss(model(x), y)
 
 
+def step_on(model: nn.Module, optimizer: Any, number: int) -> float:
+    """Take a step on a batch; return the loss."""
+    optimizer.zero_grad()
+    loss = loss_of(model, number)
+    loss.backward()
+    optimizer.step()
+    return float(loss.item())
+
+
 def train(model: nn.Module, optimizer: Any, numbers: Iterable[int]) -> list[float]:
     """Take a step on each batch; return the losses."""
-    losses = []
-    for number in numbers:
-        optimizer.zero_grad()
-        loss = loss_of(model, number)
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    return losses
+    return [step_on(model, optimizer, number) for number in numbers]
 
 
 def whole(model: nn.Module) -> list[Tensor]:

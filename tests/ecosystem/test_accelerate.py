@@ -99,26 +99,16 @@ def test_a_prepared_optimizer_has_the_bits_of_a_plain_one() -> None:
     assert same(whole(model), whole(plain))
 
 
-def test_a_state_that_accelerate_saves_resumes(tmp_path: Path) -> None:
-    first = prepared(ok)
+@pytest.mark.parametrize(("begun_by", "alike"), [(ok, same), (torch.optim, near)])
+def test_a_state_that_accelerate_saves_goes_on(begun_by: Any, alike: Any, tmp_path: Path) -> None:
+    first = prepared(begun_by)
     train(*first)
     first[0].save_state(str(tmp_path / "state"))
     train(*first)
     second = prepared(ok)
     second[0].load_state(str(tmp_path / "state"))
     train(*second)
-    assert same(whole(first[1]), whole(second[1]))
-
-
-def test_a_state_of_torchs_optimizer_goes_on(tmp_path: Path) -> None:
-    first = prepared(torch.optim)
-    train(*first)
-    first[0].save_state(str(tmp_path / "state"))
-    train(*first)
-    second = prepared(ok)
-    second[0].load_state(str(tmp_path / "state"))
-    train(*second)
-    assert near(whole(first[1]), whole(second[1]))
+    assert alike(whole(first[1]), whole(second[1]))
 
 
 def _two_processes(rank: int) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from networks import loss_of, near, network, same, whole  # noqa: E402
+from networks import loss_of, near, network, same, step_on, whole  # noqa: E402
 from torch.optim import lr_scheduler as lrs  # noqa: E402
 
 import optimkit as ok  # noqa: E402
@@ -64,12 +64,9 @@ def stepped(model: Any, optimizer: Any, scheduler: Any, numbers: Any) -> list[li
     """Train, with a scheduler that is stepped with the loss where it wants one."""
     found = []
     for number in numbers:
-        optimizer.zero_grad()
-        loss = loss_of(model, number)
-        loss.backward()
-        optimizer.step()
+        loss = step_on(model, optimizer, number)
         if "metrics" in inspect.signature(scheduler.step).parameters:
-            scheduler.step(loss.item())
+            scheduler.step(loss)
         else:
             scheduler.step()
         names = ("lr", "momentum", "betas")
