@@ -153,6 +153,8 @@ def members_of(
             if grad is None:
                 continue
             array, known = array_of(param), state.get(param) or {}
+            if not isinstance(known, dict):
+                raise TypeError(f"its state is a {kind_of(known)}; a dict is needed")
             adapter = adapter_for(array)
             adapter.check_parameter(array)
             adapter.check_target(array, known.get("step"))

@@ -92,6 +92,17 @@ def test_a_state_of_two_parameters(engine: str) -> None:
     refused(opt, lambda: opt.step(grads=G2), ValueError, wrong)
 
 
+@pytest.mark.parametrize("state", [[1], 3, "exp_avg"])
+def test_a_state_that_is_no_dict(engine: str, state: Any) -> None:
+    opt, x, y = stepped("Adam")
+    opt.state[x] = state
+    before = x.tolist(), y.tolist(), opt.state[y]["step"]
+    wrong = rf"Adam: parameter 0: its state is a builtins.{type(state).__name__}; a dict is needed"
+    with pytest.raises(TypeError, match=wrong):
+        opt.step(grads=G2)
+    assert before == (x.tolist(), y.tolist(), opt.state[y]["step"])
+
+
 def test_a_group_in_the_memory_that_a_parameter_has_got_since(engine: str) -> None:
     param = ok.Parameter(np.ones(3))
     opt = ok.SGD([param])
