@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 import optimkit as ok
-from optimkit.validation import cli, report
+from optimkit.validation import cli
 from optimkit.validation.parity import digits, functions, validate
 from optimkit.validation.parity import overview as tables
 from optimkit.validation.parity.checks import STALE
 from optimkit.validation.reference.recordings import FOLDER
+from optimkit.validation.report import page as report
 
 PUBLIC = {*ok.lr_scheduler.__all__, *ok.swa_utils.__all__, *ok.clip.__all__} - {"schedules"}
 HAS_TORCH = find_spec("torch") is not None

@@ -96,8 +96,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command; return its exit status."""
     from rich.console import Console
 
-    from optimkit.validation import report
     from optimkit.validation.parity import overview
+    from optimkit.validation.report import page as report
 
     console, complaints = Console(), Console(stderr=True)
     has_torch = find_spec("torch") is not None

@@ -1,0 +1,1 @@
+"""What was found, as one document: for a terminal, for a page, for machines."""
