@@ -1,54 +1,28 @@
-"""Candidates side by side in one process: what they run over, their turns, and the ratios."""
+"""Steps side by side in one process: their turns, and the ratios within each turn."""
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import count, islice
+from typing import Any, NamedTuple
 
 import numpy as np
 
 import optimkit as ok
 from optimkit.backends.engines import host_engines
+from optimkit.validation.bench.workloads import arrays
 
-WORKLOADS: dict[str, list[int]] = {
-    "300 x 64": [64] * 300,
-    "300 x 1,000": [1_000] * 300,
-    "1 x 1M": [1_000_000],
-    "mix, 10M": [64] * 100 + [4_096] * 50 + [250_000] * 40,
-    "1 x 10M": [10_000_000],
-}
-OPTIMIZERS: dict[str, dict[str, Any]] = {
-    "Adam": {},
-    "AdamW": {},
-    "SGD": {"lr": 1e-3, "momentum": 0.9},
-    "Adagrad": {},
-    "Adadelta": {},
-    "Adamax": {},
-    "ASGD": {},
-    "NAdam": {},
-    "RAdam": {},
-    "RMSprop": {},
-    "Rprop": {},
-}
-FUSED_IN_TORCH = ("SGD", "Adam", "AdamW", "Adagrad")
-# Costs first: tensors that are made where others were let go lie apart in memory, and reading them
-# takes up to two thirds longer.
-USUAL = ("costs", "Adam", "AdamW", "SGD")
-TORCH = {"for-loop": {"foreach": False}, "foreach": {"foreach": True}}
 THREADS = 2
 REST = 0.03  # seconds before a turn, in which the threads of the one before stop spinning
 TURN = 2e-3  # seconds of steps that a candidate runs before the next has its turn
+LONG = 0.1  # seconds of a step beside which it does not matter what is in the caches
 LOTS = 3  # sets of arrays: where one happens to lie in memory makes a step up to a third slower
 
 Step = Callable[[], Any]
-
-
-def arrays(sizes: list[int], scale: float) -> list[np.ndarray[Any, Any]]:
-    random = np.random.default_rng(0)
-    return [(scale * random.standard_normal(n)).astype(np.float32) for n in sizes]
+Turn = dict[str, float]  # seconds of a step of each candidate
 
 
 def on_engine(engine: str, step: Step) -> Step:
@@ -72,39 +46,67 @@ def tensors(sizes: list[int]) -> list[Any]:
     return params
 
 
-def turns(steps: dict[str, Step], rounds: int, rest: float = REST) -> dict[str, list[float]]:
-    """Seconds of each step, turn by turn, the candidates following one another after a rest."""
-    repeats = {}
+def endless_turns(steps: dict[str, Step], rest: float = REST) -> Iterator[Turn]:
+    """Yield turn after turn; in each every candidate has one, another one first each time."""
+    alone: dict[str, float] = {}
     for name, step in steps.items():
+        begin = time.perf_counter()
         for _ in range(3):
             step()
+            if time.perf_counter() - begin > 2 * LONG:
+                break
         start = time.perf_counter()
         step()
-        repeats[name] = max(1, int(TURN / (time.perf_counter() - start)))
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(rounds):
-        for name, step in steps.items():
+        alone[name] = time.perf_counter() - start
+    names = [*steps]
+    for turn in count():
+        first = turn % len(names)
+        seconds: Turn = {}
+        for name in names[first:] + names[:first]:
+            step, repeats = steps[name], max(1, int(TURN / alone[name]))
             time.sleep(rest)
-            step()  # the candidate before has left its own arrays in the caches
+            if alone[name] < LONG:
+                step()  # the candidate before has left its own arrays in the caches
             start = time.perf_counter()
-            for _ in range(repeats[name]):
+            for _ in range(repeats):
                 step()
-            times[name].append((time.perf_counter() - start) / repeats[name])
-    return times
+            seconds[name] = (time.perf_counter() - start) / repeats
+        yield {name: seconds[name] for name in names}
+
+
+def turns(steps: dict[str, Step], rounds: int, rest: float = REST) -> list[Turn]:
+    """So many turns."""
+    return [*islice(endless_turns(steps, rest), rounds)]
 
 
 def turns_of_lots(
     make: Callable[[], dict[str, Step]], rounds: int, rest: float = REST
-) -> dict[str, list[float]]:
+) -> list[Turn]:
     """The turns of several sets of the same candidates, at least `rounds` in all."""
-    lots = [turns(steps, -(-rounds // LOTS), rest) for steps in [make() for _ in range(LOTS)]]
-    return {name: [time for lot in lots for time in lot[name]] for name in lots[0]}
+    lots = [make() for _ in range(LOTS)]
+    return [turn for steps in lots for turn in turns(steps, -(-rounds // LOTS), rest)]
 
 
 def measure(steps: dict[str, Step], rounds: int, rest: float = REST) -> dict[str, float]:
     """Median seconds of each step."""
-    times = turns(steps, rounds, rest)
-    return {name: statistics.median(values) for name, values in times.items()}
+    taken = turns(steps, rounds, rest)
+    return {name: statistics.median(turn[name] for turn in taken) for name in steps}
+
+
+class Spread(NamedTuple):
+    """A median between its quartiles."""
+
+    low: float
+    middle: float
+    high: float
+
+    @classmethod
+    def of(cls, values: list[float]) -> Spread:
+        return cls(*(float(x) for x in np.quantile(values, (0.25, 0.5, 0.75))))
+
+    def inverse(self) -> Spread:
+        """Of the ratios the other way round."""
+        return Spread(1 / self.high, 1 / self.middle, 1 / self.low)
 
 
 @dataclass
@@ -115,6 +117,7 @@ class Bound:
     value: float
     bound: float | None = None
     unit: str = ""
+    spread: Spread | None = None
 
     @property
     def held(self) -> bool:
@@ -123,27 +126,37 @@ class Bound:
 
 @dataclass
 class Timings:
-    """Times of one optimizer, turn by turn: a row for each workload, a column for each candidate.
+    """Seconds of a step of one optimizer, turn by turn, for each workload.
 
-    A ratio is taken within each turn, where both found the machine alike; shown is the median.
+    A ratio is taken within each turn, where both found the machine alike. Not everyone is in every
+    turn, where memory does not hold all of them.
     """
 
     optimizer: str
     reference: str
     where: str = f"{THREADS} threads"
-    times: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    turns: dict[str, list[Turn]] = field(default_factory=dict)
 
-    def ratio(self, workload: str, candidate: str, reference: str | None = None) -> float:
-        times = self.times[workload]
-        pairs = zip(times[candidate], times[reference or self.reference], strict=True)
-        return statistics.median(own / other for own, other in pairs)
+    def candidates(self, workload: str) -> list[str]:
+        return [*dict.fromkeys(name for turn in self.turns[workload] for name in turn)]
+
+    def spread(self, workload: str, candidate: str, other: str | None = None) -> Spread | None:
+        """The time of a candidate over another's, or the reference's; None if never side by side."""
+        other = other or self.reference
+        both = [turn for turn in self.turns[workload] if candidate in turn and other in turn]
+        return Spread.of([turn[candidate] / turn[other] for turn in both]) if both else None
+
+    def ratio(self, workload: str, candidate: str, other: str | None = None) -> float:
+        found = self.spread(workload, candidate, other)
+        return float("nan") if found is None else found.middle
 
     def seconds(self, workload: str, candidate: str) -> float:
-        return statistics.median(self.times[workload][candidate])
+        taken = [turn[candidate] for turn in self.turns[workload] if candidate in turn]
+        return statistics.median(taken)
 
-    def ratios(self) -> dict[str, dict[str, float]]:
-        """Return the time of each candidate over the reference's, by workload."""
-        return {
-            workload: {candidate: self.ratio(workload, candidate) for candidate in times}
-            for workload, times in self.times.items()
-        }
+    def bound(
+        self, what: str, at_most: float | None, workload: str, own: str, other: str | None = None
+    ) -> Bound:
+        """What a ratio must reach, with its spread."""
+        spread = self.spread(workload, own, other)
+        return Bound(what, self.ratio(workload, own, other), at_most, spread=spread)

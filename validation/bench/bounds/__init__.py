@@ -1,0 +1,1 @@
+"""What our own figures must reach: for developers, with ``optimkit bench --bounds``."""
