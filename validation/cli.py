@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 import optimkit
+from optimkit.validation.report.characters import HANDLER
 
 # Each command is in a module that is imported when the command is called: add_arguments(parser) and
 # run(args) -> int.
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal may lack characters of the formulas
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors=HANDLER)
     given = list(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(
         prog="optimkit", description="Every optimizer of torch.optim, for NumPy, CuPy and torch."

@@ -97,7 +97,8 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from optimkit.validation.parity import overview
-    from optimkit.validation.report import page as report
+    from optimkit.validation.report.page import page
+    from optimkit.validation.report.terminal import show
 
     console, complaints = Console(), Console(stderr=True)
     has_torch = find_spec("torch") is not None
@@ -113,13 +114,12 @@ def run(arguments: argparse.Namespace) -> int:
     except RuntimeError as error:
         complaints.print(f"[red]error:[/] {error}", highlight=False)
         return 2
-    for table in overview.build(findings):
-        overview.show(table, console)
-    overview.conclude(findings, console)
+    document = overview.document(findings)
+    show(document, console)
     if arguments.json:
         arguments.json.write_text(json.dumps(overview.as_json(findings), indent=1) + "\n")
     if arguments.report:
-        arguments.report.write_text(report.page(findings), encoding="utf-8")
+        arguments.report.write_text(page(document), encoding="utf-8")
         console.print(f"The report is in {arguments.report}", highlight=False)
     return 0 if findings.held else 1
 

@@ -1,0 +1,112 @@
+"""A document on a terminal, or in a file of plain text; charts are for pages alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from optimkit.validation.report.characters import spelled
+from optimkit.validation.report.document import Cell, Code, Document, Mood, Tabular, plain
+
+STYLES: dict[Mood, str] = {
+    "": "",
+    "good": "bold green",
+    "bad": "bold red",
+    "doubt": "yellow",
+    "aside": "dim",
+}
+MARKS: dict[Mood, str] = {"good": "✓ ", "bad": "✗ ", "doubt": "? "}
+MOST_FAILURES = 20
+
+
+def show(document: Document, console: Any) -> None:
+    """Print a document: what was found first, and what it comes to last, where it is read.
+
+    Parameters
+    ----------
+    document : Document
+    console : rich.console.Console
+    """
+    for section in document.sections:
+        if not any(isinstance(part, Tabular) and part.title for part in section.parts):
+            line(console, section.title, "bold")
+        for part in section.parts:
+            if isinstance(part, Tabular):
+                table(console, part)
+            elif isinstance(part, Code):
+                console.out(spelled(part.text, console.encoding), highlight=False)
+            elif isinstance(part, str):
+                line(console, part)
+            else:
+                continue
+            console.print()
+    conclude(document, console)
+
+
+def conclude(document: Document, console: Any) -> None:
+    """Print what failed, what is unfinished, and the verdict."""
+    for failure in document.failures[:MOST_FAILURES]:
+        marked(console, failure, "bad")
+    if len(document.failures) > MOST_FAILURES:
+        line(console, f"and {len(document.failures) - MOST_FAILURES:,} more", STYLES["bad"])
+    if document.unfinished:
+        line(console, document.unfinished, STYLES["doubt"])
+    marked(console, document.verdict, document.mood)
+
+
+def line(console: Any, text: str, style: str = "") -> None:
+    """Print a text in one style, in the characters that the terminal has."""
+    from rich.text import Text
+
+    console.print(Text(spelled(text, console.encoding), style))
+
+
+def marked(console: Any, text: str, mood: Mood) -> None:
+    """Print a text after the mark of its mood."""
+    line(console, MARKS.get(mood, "") + text, STYLES[mood])
+
+
+def table(console: Any, tabular: Tabular) -> None:
+    """Print a table and its notes."""
+    if tabular.rows:
+        console.print(_rich(console, tabular))
+    else:
+        line(console, tabular.title, "bold")
+        line(console, "nothing", STYLES["aside"])
+    for note in tabular.notes:
+        line(console, note, STYLES["aside"])
+
+
+def _rich(console: Any, tabular: Tabular) -> Any:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    def said(cell: str | Cell) -> str:
+        return spelled(plain(cell), console.encoding)
+
+    made = Table(
+        title=Text(said(tabular.title)),
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    for i, column in enumerate(tabular.columns):
+        texts = [plain(row[i]) for row in tabular.rows]
+        whole = i == 0 or i in tabular.numbers or _marks(texts)  # these are not broken
+        made.add_column(
+            Text(said(column).replace(" ", "\n") if whole else said(column)),
+            justify="right" if i in tabular.numbers else "left",
+            overflow="fold",
+            no_wrap=whole,
+        )
+    for row in tabular.rows:
+        made.add_row(*(Text(said(x), STYLES[x.mood] if isinstance(x, Cell) else "") for x in row))
+    return made
+
+
+def _marks(texts: Sequence[str]) -> bool:
+    return all(len(text) <= 2 for text in texts)
