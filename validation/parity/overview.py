@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from optimkit.validation.interruption import unfinished
 from optimkit.validation.parity.checks import Check
 from optimkit.validation.parity.trajectories import LIBRARIES
 from optimkit.validation.report import conditions
@@ -92,15 +93,18 @@ def document(found: Findings) -> Document:
     count = len(found.failures)
     if not found.checks:
         verdict = "Nothing was checked."
+    elif found.left and not count:
+        verdict = f"Unfinished; what was checked held: {what}."
     elif found.held:
         verdict = f"Everything held: {what}."
     else:
-        verdict = f"{count} {'check' if count == 1 else 'checks'} failed: {what}."
+        verdict = f"{count:,} {'check' if count == 1 else 'checks'} failed: {what}."
     return Document(
         title="optimkit against PyTorch",
         verdict=verdict,
-        mood="good" if found.held else "bad",
+        mood="good" if found.held else "bad" if count or not found.checks else "doubt",
         failures=found.failures,
+        unfinished=unfinished(found.left) if found.left else "",
         conditions=conditions.here(threads=1) | {"reference": _provenance(found)},
         sections=sections,
     )

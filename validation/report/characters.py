@@ -37,7 +37,7 @@ SPELLED = {
     "’": "'",
     "“": '"',
     "”": '"',
-    "█": "#",
+    **dict(zip("▁▂▃▄▅▆▇█", "._-=+*%#", strict=True)),
     "•": "*",
     "⋅": "*",
     **{chr(0x3B1 + i): name for i, name in enumerate(GREEK.split())},

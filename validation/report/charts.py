@@ -75,7 +75,7 @@ def curves(chart: Curves, words: str) -> str:
                 said = f"{name}: {number(point[1])} at {number(point[0])}"
                 parts.append(
                     f'<circle class="fill {color(k)}" cx="{place[0]:.1f}" cy="{place[1]:.1f}" '
-                    f'r="2.6"><title>{escape(said)}</title></circle>'
+                    f'r="{max(3.6 - 0.9 * k, 1.6):.1f}"><title>{escape(said)}</title></circle>'
                 )
     return _svg(HEIGHT, words, parts)
 
@@ -127,15 +127,15 @@ def histogram(chart: Histogram, words: str) -> str:
     parts = [_upwards("how many", log), _levels(up.ticks())]
     room = (WIDTH - RIGHT - LEFT) / len(kinds)
     wide = 0.78 * room / len(chart.counts)
+    labelled = max(len(brief(n)) for n in counts) * CHARACTER <= wide + 4
     for i, kind in enumerate(kinds):
         left = LEFT + room * (i + 0.11)
-        label = shortened(kind, max(3, int(room / CHARACTER)))
-        parts.append(_text(LEFT + room * (i + 0.5), floor + 17, label, "middle", kind))
+        parts.append(_kind(LEFT + room * (i + 0.5), floor + 17, kind, room))
         for k, (name, group) in enumerate(chart.counts.items()):
             if n := group.get(kind, 0):
                 box = (left + k * wide, up.at(n), max(wide - 1, 1), floor - up.at(n))
                 parts.append(_column(k, box, f"{name}, {kind}: {_share(n, group)}"))
-                if len(brief(n)) * CHARACTER <= wide + 6:
+                if labelled:
                     parts.append(_text(left + (k + 0.5) * wide, up.at(n) - 4, brief(n), "middle"))
     parts.append(f'<path class="axis" d="M{LEFT} {floor}H{WIDTH - RIGHT}"/>')
     parts.append(_across(chart.across, False, HEIGHT - 6))
@@ -167,10 +167,14 @@ def _histograms(chart: Histogram, words: str) -> str:
         parts.append(f'<path class="axis" d="M4 {floor}H{WIDTH - RIGHT}"/>')
     bottom = len(chart.counts) * (ROW + 12)
     for i, kind in enumerate(kinds):
-        label = shortened(kind, max(3, int(room / CHARACTER)))
-        parts.append(_text(4 + room * (i + 0.5), bottom + 17, label, "middle", kind))
+        parts.append(_kind(4 + room * (i + 0.5), bottom + 17, kind, room))
     parts.append(_across(chart.across, False, bottom + 38))
     return _svg(bottom + 46, words, parts)
+
+
+def _kind(x: float, y: float, kind: str, room: float) -> str:
+    label = shortened(kind, max(3, int((room + 2) / CHARACTER * 1.2)))
+    return f'<g class="small">{_text(x, y, label, "middle", kind)}</g>'
 
 
 def _column(k: int, box: tuple[float, float, float, float], said: str) -> str:
@@ -228,12 +232,11 @@ def bars(chart: Bars, words: str) -> str:
             )
         if drawable(low, log) and drawable(high, log) and low < high:
             x, y = axis.at(low), axis.at(high)
-            parts.append(
-                f'<path class="whisker" d="M{x:.1f} {top + 25}H{y:.1f}M{x:.1f} {top + 21}v8'
-                f'M{y:.1f} {top + 21}v8"/>'
-            )
-    if chart.line is not None:
-        parts.append(f'<path class="mark" d="M{axis.at(chart.line):.1f} 4V{bottom}"/>')
+            ends = f"M{x:.1f} {top + 21}v8M{y:.1f} {top + 21}v8"
+            drawn = f'd="M{x:.1f} {top + 25}H{y:.1f}{ends}"/>'
+            parts.append(f'<path class="around" {drawn}<path class="whisker" {drawn}')
+        if chart.line is not None:
+            parts.append(f'<path class="mark" d="M{axis.at(chart.line):.1f} {top + 16}v18"/>')
     parts += [_text(t.at, bottom + 16, t, "middle") for t in axis.ticks()]
     parts.append(_across(chart.across, log, bottom + 36))
     return _svg(bottom + 44, words, parts)

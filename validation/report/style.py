@@ -40,7 +40,7 @@ a { color: var(--c0) }
   margin: 0 0 1rem; padding: .75rem 1rem; max-width: none; font-size: 1.1rem; font-weight: 600;
   background: var(--panel); border-left: .3rem solid currentColor; border-radius: .2rem;
 }
-.failures { padding-left: 1.3rem; max-width: 46rem; font-size: .95rem }
+.failures { padding-left: 1.3rem; font-size: .95rem }
 .conditions {
   display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr));
   gap: .1rem 2rem; margin: 1.25rem 0; font-size: .85rem;
@@ -49,7 +49,8 @@ a { color: var(--c0) }
 .conditions .wide { grid-column: 1 / -1 }
 .conditions dt { color: var(--soft); flex: none; width: 7.5rem; overflow-wrap: normal }
 .conditions dd { margin: 0; min-width: 0 }
-nav { font-size: .9rem } nav ul { margin: .25rem 0; padding-left: 1.3rem }
+nav { font-size: .9rem }
+nav ul { list-style: none; display: flex; flex-wrap: wrap; gap: .2rem 1.4rem; padding: 0 }
 .scroll { overflow-x: auto; margin: .75rem 0; max-width: 100% }
 .scroll:focus-visible { outline: 2px solid var(--c0); outline-offset: 2px }
 table {
@@ -80,11 +81,13 @@ pre {
 figure { margin: 0; min-width: 0 }
 figcaption { font-weight: 600; margin-bottom: .4rem }
 .chart { display: block; width: 100%; max-width: 34rem; height: auto; font-size: 12.5px }
-.chart text { fill: var(--ink) } .chart .power { font-size: 9.5px }
+.chart text { fill: var(--ink); stroke: var(--ground); stroke-width: 3px; paint-order: stroke }
+ .chart .power { font-size: 9.5px } .chart .small { font-size: 10.5px }
 .line { fill: none; stroke-width: 2.2; stroke-linejoin: round }
 .grid { stroke: var(--rule); fill: none } .axis { stroke: var(--soft); fill: none }
 .whisker { stroke: var(--ink); stroke-width: 1.6; fill: none }
-.mark { stroke: var(--ink); stroke-width: 1.4; stroke-dasharray: 4 3; fill: none }
+.around { stroke: var(--ground); stroke-width: 4; fill: none }
+.mark { stroke: var(--ink); stroke-width: 1.4; stroke-dasharray: 3 2; fill: none }
 .c0 { --own: var(--c0) } .c1 { --own: var(--c1) } .c2 { --own: var(--c2) }
 .c3 { --own: var(--c3) } .c4 { --own: var(--c4) } .c5 { --own: var(--c5) }
 .line { stroke: var(--own) } .fill { fill: var(--own) }
@@ -96,7 +99,7 @@ details { font-size: .85rem; margin: .3rem 0 } summary { cursor: pointer; color:
 .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }
 @media (max-width: 30rem) {
   .conditions div { flex-wrap: wrap; gap: 0 .6rem }
-  tbody th { max-width: 45vw }
+  tbody th { max-width: 45vw } .chart { font-size: 14px }
 }
 @media print {
   body { max-width: none; padding: 0; font-size: 10pt }

@@ -17,6 +17,18 @@ STYLES: dict[Mood, str] = {
 }
 MARKS: dict[Mood, str] = {"good": "✓ ", "bad": "✗ ", "doubt": "? "}
 MOST_FAILURES = 20
+PLAIN_BOX = "    \n" * 2 + " -- \n" + "    \n" * 5  # a line below the head, in any characters
+
+
+def console() -> Any:
+    """Return a console on standard output, on which a reader who has read enough is an error."""
+    from rich.console import Console
+
+    class Piped(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    return Piped(highlight=False)
 
 
 def show(document: Document, console: Any) -> None:
@@ -54,11 +66,13 @@ def conclude(document: Document, console: Any) -> None:
     marked(console, document.verdict, document.mood)
 
 
-def line(console: Any, text: str, style: str = "") -> None:
+def line(console: Any, text: str, style: str = "", indent: int = 0) -> None:
     """Print a text in one style, in the characters that the terminal has."""
+    from rich.padding import Padding
     from rich.text import Text
 
-    console.print(Text(spelled(text, console.encoding), style))
+    said = Text(spelled(text, console.encoding), style)
+    console.print(Padding(said, (0, 0, 0, indent), expand=False) if indent else said)
 
 
 def marked(console: Any, text: str, mood: Mood) -> None:
@@ -85,11 +99,12 @@ def _rich(console: Any, tabular: Tabular) -> Any:
     def said(cell: str | Cell) -> str:
         return spelled(plain(cell), console.encoding)
 
+    plainly = spelled("─", console.encoding) != "─"
     made = Table(
-        title=Text(said(tabular.title)),
+        title=Text(said(tabular.title)) if tabular.title else None,
         title_justify="left",
         title_style="bold",
-        box=box.SIMPLE_HEAD,
+        box=box.Box(PLAIN_BOX, ascii=True) if plainly else box.SIMPLE_HEAD,
         pad_edge=False,
         show_edge=False,
         padding=(0, 1, 0, 0),
@@ -97,8 +112,9 @@ def _rich(console: Any, tabular: Tabular) -> Any:
     for i, column in enumerate(tabular.columns):
         texts = [plain(row[i]) for row in tabular.rows]
         whole = i == 0 or i in tabular.numbers or _marks(texts)  # these are not broken
+        wide = max(map(len, texts), default=0)
         made.add_column(
-            Text(said(column).replace(" ", "\n") if whole else said(column)),
+            Text(said(column).replace(" ", "\n") if whole and len(column) > wide else said(column)),
             justify="right" if i in tabular.numbers else "left",
             overflow="fold",
             no_wrap=whole,
