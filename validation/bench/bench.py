@@ -1,214 +1,242 @@
-"""How fast is it: ``optimkit bench``, engines and peers side by side, as medians of ratios."""
+"""How fast is a step: ``optimkit bench``, engines and peers side by side in one run."""
 
 from __future__ import annotations
 
 import argparse
-import json
+import math
 import os
-import sys
+from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
-from typing import Any
 
-from optimkit.backends.engines import host_engines
-from optimkit.validation.arguments import new_file, one_of, positive
-from optimkit.validation.bench.costs import costs
-from optimkit.validation.bench.device import SUBJECTS as SUBJECTS_ON_DEVICE
-from optimkit.validation.bench.device import WORKLOADS as ON_DEVICE
-from optimkit.validation.bench.measure import (
-    OPTIMIZERS,
-    THREADS,
-    USUAL,
-    WORKLOADS,
-    Bound,
-    Timings,
-)
-from optimkit.validation.bench.steps import step_bounds, steps_table
+from optimkit.validation.arguments import Refusal, add_files, one_of, positive
+from optimkit.validation.bench.alone import alone
+from optimkit.validation.bench.bounds import subjects
+from optimkit.validation.bench.bounds.steps import step_bounds
+from optimkit.validation.bench.document import document
+from optimkit.validation.bench.implementations import PEERS, Implementation, every
+from optimkit.validation.bench.measure import THREADS
+from optimkit.validation.bench.measurement import Effort, Unit, measurements
+from optimkit.validation.bench.results import Results, facts
+from optimkit.validation.bench.workloads import ON_DEVICE, OPTIMIZERS, WORKLOADS
+from optimkit.validation.interruption import Interruptible, unfinished
+from optimkit.validation.progress import progress
+from optimkit.validation.report import conditions
+from optimkit.validation.report.delivery import deliver
+from optimkit.validation.report.terminal import console, show
 
-SUBJECTS = (
-    "costs",
-    *OPTIMIZERS,
-    "groups",
-    "averages",
-    "clipping",
-    "matrices",
-    "sparse",
-    "schedulers",
-    "functional",
-)
-
-
-def _measured(subject: str, args: argparse.Namespace) -> tuple[list[Timings], list[Bound]]:
-    """The tables and the figures of one subject."""
-    if args.device == "cuda":
-        import optimkit.validation.bench.device as device
-
-        if subject == "costs":
-            return [], device.costs()
-        whole, host = device.tables(subject, args.rounds, args.workload)
-        return [whole, host], device.figures(whole, host, args.rounds)
-    engines = host_engines()
-    if subject == "costs":
-        return [], costs()
-    if subject in OPTIMIZERS:
-        table = steps_table(subject, args.rounds, args.workload, engines)
-        return [table], step_bounds(table)
-    if subject == "functional":
-        import optimkit.validation.bench.functional as functional
-
-        table = functional.table(args.rounds, args.workload)
-        return [table], functional.bounds(table)
-    if find_spec("torch") is None:
-        raise ImportError(f"{subject} are measured beside torch, which is not installed")
-    import optimkit.validation.bench.averages as averages
-    import optimkit.validation.bench.groups as groups
-    import optimkit.validation.bench.matrices as matrices
-    import optimkit.validation.bench.schedulers as schedulers
-    import optimkit.validation.bench.sparse as sparse
-
-    if subject == "averages":
-        table = averages.averages_table(args.rounds, args.workload, engines)
-        return [table], averages.average_bounds(table)
-    if subject == "clipping":
-        table = averages.clipping_table(args.rounds, args.workload, engines)
-        return [table], averages.clipping_bounds(table)
-    if subject == "groups":
-        measured = groups.tables(args.rounds)
-        return measured, groups.bounds(measured)
-    if subject == "matrices":
-        tables = matrices.tables(args.rounds)
-        return tables, [bound for table in tables for bound in matrices.bounds(table)]
-    if subject == "sparse":
-        ratios = sparse.ratios(sparse.step_times())
-        return [], [Bound(f"SparseAdam: {what}", ratio) for what, ratio in ratios.items()]
-    ratios = schedulers.step_costs()
-    return [], [Bound(f"a step of {name} / torch's", ratio, 1) for name, ratio in ratios.items()]
+USUAL, USUAL_WORKLOADS = ["AdamW"], ["300x64", "1M", "resnet50"]
+QUICK_WORKLOADS = ["300x64", "1M"]
+QUICK = Effort(rounds=9, seconds=1.5, lots=1)
+BESIDE = ("jax", "jaxlib", "optax", "thinc", "deepspeed", "scikit-learn")  # in the conditions
+BUSY = 0.6  # of the processors: what a load at the start may come to
+ON_THE_DEVICE = ("costs", "AdamW", "SGD", "clipping")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``optimkit bench``."""
     parser.add_argument(
-        "subject",
-        type=one_of("subject", [*SUBJECTS, "all"]),
+        "optimizer",
+        type=one_of("optimizer", [*OPTIMIZERS, *subjects.SUBJECTS, "all"]),
         nargs="*",
-        metavar="SUBJECT",
-        help=f"what to measure: {', '.join(SUBJECTS)}, or all (default: {', '.join(USUAL)})",
+        metavar="OPTIMIZER",
+        help=f"of these: {', '.join(OPTIMIZERS)}, or all (default: {', '.join(USUAL)}); for "
+        f"developers also {', '.join(subjects.SUBJECTS)}",
     )
     parser.add_argument(
         "--workload",
-        type=one_of("workload", [*WORKLOADS, *ON_DEVICE]),
-        nargs="*",
+        type=one_of("workload", {**WORKLOADS, **ON_DEVICE}),
+        nargs="+",
         metavar="WORKLOAD",
-        help=f"of these: {', '.join(WORKLOADS)} (all); on a device: {', '.join(ON_DEVICE)}",
+        help=f"of these: {', '.join(WORKLOADS)} (default: {', '.join(USUAL_WORKLOADS)}); on a "
+        f"device: {', '.join(ON_DEVICE)} (all)",
     )
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--rounds", type=positive, default=21, help="turns of each candidate")
     parser.add_argument(
-        "--json", type=new_file, metavar="FILE", help="write the figures for machines"
+        "--peers",
+        type=one_of("peer", [one.name for one in PEERS]),
+        nargs="*",
+        metavar="PEER",
+        help=f"these alone: {', '.join(one.name for one in PEERS)} (default: all that are here "
+        f"and do not have to be asked for)",
     )
+    parser.add_argument(
+        "--rounds", type=positive, metavar="N", help="turns of each (default: what time allows)"
+    )
+    parser.add_argument("--threads", type=positive, metavar="N", help="(default: 2)")
+    parser.add_argument("--quick", action="store_true", help="fewer turns, and steps alone")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument(
+        "--bounds", action="store_true", help="for developers: what optimkit itself must reach"
+    )
+    add_files(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print, and return 0 only if every bound held."""
-    from rich.console import Console
+    """Measure and show: 0, or 1 if something raised an error or computed something else."""
+    results, units = _on_device(args) if args.device == "cuda" else _here(args)
+    left = [name for name, _ in units]
+    with Interruptible():
+        for _, unit in progress(units):
+            unit()
+            left.pop(0)
+    if left and results.empty:
+        raise KeyboardInterrupt
+    if args.bounds:
+        steps = [bound for table in results.steps for bound in step_bounds(table)]
+        results.figures[:0] = steps
+    results.conditions = conditions.here(BESIDE, threads=args.threads) | {"device": args.device}
+    said = unfinished(left) if left else ""
+    return deliver(args, document(results, said), facts(results), console(), show)
 
-    from optimkit.validation.progress import progress
 
-    console = Console()
-    known, usual, workloads = [*SUBJECTS], [*USUAL], WORKLOADS
-    lack: str | None = None
-    if args.device == "cuda":
-        from optimkit.backends.engines.cuda.images import lack as what_is_missing
+# ---------------------------------------------------------------- on the processor
 
-        known, usual, workloads = [*SUBJECTS_ON_DEVICE], [*SUBJECTS_ON_DEVICE], ON_DEVICE
-        lack = what_is_missing()
-    subjects = known if "all" in args.subject else args.subject or usual
-    if "functional" in subjects:
-        import optimkit.validation.bench.functional as functional
 
-        if "all" in args.subject and functional.lack():
-            subjects = [name for name in subjects if name != "functional"]
+def _here(args: argparse.Namespace) -> tuple[Results, list[Unit]]:
+    """What there will be, and the work that fills it."""
+    asked = args.optimizer or USUAL
+    named = [*OPTIMIZERS, *subjects.SUBJECTS] if "all" in asked else [*dict.fromkeys(asked)]
+    others = [name for name in named if name in subjects.SUBJECTS]
+    for subject in others:
+        if lack := subjects.lack(subject):
+            if "all" not in asked:
+                raise Refusal(lack)
+            others = [name for name in others if name != subject]
+    whole = "all" in asked
+    usual = [*WORKLOADS] if whole else QUICK_WORKLOADS if args.quick else USUAL_WORKLOADS
+    workloads = args.workload or usual
+    if astray := [name for name in workloads if name not in WORKLOADS]:
+        raise Refusal(f"{astray[0]} is measured with --device cuda alone")
+    set_threads(args)
+    chosen, absent = chosen_implementations(args.peers)
+    results = Results({one.name for one in chosen if one.ours}, absent=absent, bounds=args.bounds)
+    optimizers = [name for name in named if name in OPTIMIZERS]
+    results.steps, units = measurements(
+        optimizers,
+        {name: WORKLOADS[name] for name in dict.fromkeys(workloads)},
+        chosen,
+        effort(args),
+        results.troubles,
+        f"{args.threads} thread{'s' * (args.threads > 1)}",
+    )
+    if optimizers and not args.quick:
+        units += _by_themselves(optimizers[0], chosen, results)
+    rounds = args.rounds or effort(args).rounds
+    units += [
+        (subject, partial(_subject, subject, rounds, [*workloads], results)) for subject in others
+    ]
+    results.busy = busy()
+    return results, units
+
+
+def busy() -> str:
+    """What else the machine is doing, if that is too much for times to be relied upon."""
+    cores = os.cpu_count() or 1
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if load <= BUSY * cores:
+        return ""
+    return (
+        f"Other programs are running here: at the start the load was {load:.1f} on {cores} "
+        "processors. Times are theirs too; measure again when they are done."
+    )
+
+
+def effort(args: argparse.Namespace) -> Effort:
+    """How long to measure."""
+    if args.rounds:
+        return Effort(args.rounds, math.inf, args.rounds)
+    return QUICK if args.quick else Effort()
+
+
+def chosen_implementations(
+    peers: list[str] | None,
+) -> tuple[list[Implementation], dict[str, str]]:
+    """The engines and the peers that will be timed, and why the others will not.
+
+    Raises
+    ------
+    Refusal
+        If a peer that was named is not here.
+    """
+    chosen, absent = [], dict[str, str]()
+    for one in every():
+        lack = one.lack()
+        if not one.ours and peers is not None:
+            if one.name not in peers:
+                continue
+            if lack:
+                raise Refusal(f"{one.name} cannot be timed: {lack}")
+            chosen.append(one)
+        elif lack:
+            absent[one.name] = lack
+        elif one.asked:
+            absent[one.name] = f"{one.asked}; ask for it: --peers {one.name}"
         else:
-            lack = functional.lack()
-    args.workload = args.workload or [*workloads]
-    for given, names in ((subjects, known), (args.workload, workloads)):
-        if unknown := [name for name in given if name not in names]:
-            lack = f"{unknown[0]} is not measured there; there are {', '.join(names)}"
-    if lack is not None:
-        print(f"optimkit bench --device {args.device}: {lack}", file=sys.stderr)
-        return 2
-    _two_threads()
-    tables: list[Timings] = []
-    bounds: list[Bound] = []
-    work = [(subject, partial(_measured, subject, args)) for subject in subjects]
-    for _, function in progress(console, work):
-        new_tables, new_bounds = function()
-        tables += new_tables
-        bounds += new_bounds
-    for table in tables:
-        console.print(_rich_table(table))
-        console.print()
-    console.print(_rich_bounds(bounds))
-    if args.json:
-        args.json.write_text(json.dumps(_as_json(tables, bounds), indent=1))
-    return 0 if all(bound.held for bound in bounds) else 1
+            chosen.append(one)
+    return chosen, absent
 
 
-def _two_threads() -> None:
-    os.environ.setdefault("OPTIMKIT_NUM_THREADS", str(THREADS))
+def set_threads(args: argparse.Namespace) -> None:
+    """As many threads for everyone, as far as they can be told."""
+    setting = os.environ.get("OPTIMKIT_NUM_THREADS", "")
+    args.threads = args.threads or (int(setting) if setting.isdecimal() else THREADS)
+    os.environ["OPTIMKIT_NUM_THREADS"] = str(args.threads)
     if find_spec("torch") is not None:
         import torch
 
-        torch.set_num_threads(THREADS)
+        torch.set_num_threads(args.threads)
 
 
-def _rich_table(table: Timings) -> Any:
-    from rich import box
-    from rich.table import Table as RichTable
+def _by_themselves(
+    optimizer: str, chosen: list[Implementation], results: Results
+) -> list[tuple[str, Callable[[], None]]]:
+    rows = results.alone.setdefault(optimizer, {})
 
-    shown = RichTable(
-        title=f"{table.optimizer}, float32, {table.where}: time relative to {table.reference}",
-        caption="below 1 is faster; medians of the ratios of interleaved runs",
-        title_justify="left",
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        padding=(0, 1, 0, 0),
-    )
-    shown.add_column("tensors", no_wrap=True)
-    for title in (*next(iter(table.times.values())), f"{table.reference}, µs"):
-        shown.add_column(title.replace(" ", "\n"), justify="right", no_wrap=True)
-    for workload, ratios in table.ratios().items():
-        shown.add_row(
-            workload,
-            *(f"{ratio:.2f}" for ratio in ratios.values()),
-            f"{table.seconds(workload, table.reference) * 1e6:,.0f}",
-        )
-    return shown
+    def unit(one: Implementation) -> None:
+        try:
+            rows[one.name] = alone(one, optimizer)
+        except RuntimeError as error:
+            results.troubles.raised(f"{optimizer}, by itself", one.name, error)
+
+    able = [one for one in chosen if not one.lack(optimizer)]
+    return [(f"{optimizer}, {one.name} by itself", partial(unit, one)) for one in able]
 
 
-def _rich_bounds(bounds: list[Bound]) -> Any:
-    from rich import box
-    from rich.table import Table as RichTable
-
-    shown = RichTable(
-        title="What it must reach", title_justify="left", box=box.SIMPLE_HEAD, show_edge=False
-    )
-    shown.add_column("figure")
-    shown.add_column("measured", justify="right", no_wrap=True)
-    shown.add_column("at most", justify="right", no_wrap=True)
-    shown.add_column("", no_wrap=True)
-    for bound in bounds:
-        at_most = "" if bound.bound is None else f"{bound.bound:g} {bound.unit}"
-        verdict = "" if bound.bound is None else "[green]held" if bound.held else "[red]missed"
-        shown.add_row(bound.what, f"{bound.value:.2f} {bound.unit}", at_most, verdict)
-    return shown
+def _subject(subject: str, rounds: int, workloads: list[str], results: Results) -> None:
+    tables, figures = subjects.measured(subject, rounds, workloads)
+    results.others += tables
+    results.figures += figures
 
 
-def _as_json(tables: list[Timings], bounds: list[Bound]) -> dict[str, Any]:
-    return {
-        "threads": THREADS,
-        "seconds": {table.optimizer: table.times for table in tables},
-        "ratios": {table.optimizer: table.ratios() for table in tables},
-        "bounds": [{**vars(bound), "held": bound.held} for bound in bounds],
-    }
+# ---------------------------------------------------------------- on a device
+
+
+def _on_device(args: argparse.Namespace) -> tuple[Results, list[Unit]]:
+    from optimkit.backends.engines.cuda.images import lack as what_is_missing
+
+    if args.peers is not None:
+        raise Refusal("--peers chooses among those on the processor; leave --device cuda out")
+    named = args.optimizer or ["all"]
+    named = [*ON_THE_DEVICE] if "all" in named else named
+    workloads = args.workload or [*ON_DEVICE]
+    for given, known in ((named, ON_THE_DEVICE), (workloads, ON_DEVICE)):
+        if astray := [name for name in given if name not in known]:
+            raise Refusal(f"{astray[0]} is not measured on a device; there are {', '.join(known)}")
+    lack = what_is_missing()
+    if lack is not None:
+        raise Refusal(f"--device cuda: {lack}")
+    set_threads(args)
+    results = Results({"cuda"}, bounds=args.bounds)
+    rounds = args.rounds or effort(args).rounds
+    return results, [(name, partial(_device, name, rounds, workloads, results)) for name in named]
+
+
+def _device(subject: str, rounds: int, workloads: list[str], results: Results) -> None:
+    import optimkit.validation.bench.device as device
+
+    if subject == "costs":
+        results.figures += device.costs()
+        return
+    whole, host = device.tables(subject, rounds, workloads)
+    results.others += [whole, host]
+    results.figures += device.figures(whole, host, rounds)

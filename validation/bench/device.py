@@ -15,32 +15,10 @@ import numpy as np
 
 import optimkit as ok
 from optimkit.backends.engines.cuda.text import OPTIONS
-from optimkit.validation.bench.costs import first_step_seconds
+from optimkit.validation.bench.bounds.costs import first_step_seconds
 from optimkit.validation.bench.measure import Bound, Timings
+from optimkit.validation.bench.workloads import ON_DEVICE
 
-# Elements of the parameters, in the order in which the models have them.
-RESNET_50 = [9_408, 64, 64]
-for _width, _blocks in ((64, 3), (128, 4), (256, 6), (512, 3)):
-    for _block in range(_blocks):
-        _entering = 64 if _width == 64 else 2 * _width
-        _entering = 4 * _width if _block else _entering
-        RESNET_50 += [_entering * _width, _width, _width, 9 * _width * _width, _width, _width]
-        RESNET_50 += [4 * _width * _width, 4 * _width, 4 * _width]
-        if not _block:
-            RESNET_50 += [4 * _entering * _width, 4 * _width, 4 * _width]
-RESNET_50 += [2_048_000, 1_000]
-GPT_2_SMALL = [50_257 * 768, 1_024 * 768]
-for _ in range(12):
-    GPT_2_SMALL += [768, 768, 768 * 2_304, 2_304, 768 * 768, 768]
-    GPT_2_SMALL += [768, 768, 768 * 3_072, 3_072, 3_072 * 768, 768]
-GPT_2_SMALL += [768, 768]
-
-WORKLOADS = {
-    "1,000 x 64": [64] * 1_000,
-    "ResNet-50": RESNET_50,
-    "GPT-2 small": GPT_2_SMALL,
-    "1 x 100M": [100_000_000],
-}
 OPTIMIZERS: dict[str, dict[str, Any]] = {"AdamW": {}, "SGD": {"lr": 1e-3, "momentum": 0.9}}
 SUBJECTS = ("costs", *OPTIMIZERS, "clipping")
 WARM = 12  # steps before the first that counts: by then traces are kept
@@ -200,7 +178,7 @@ def tables(name: str, rounds: int, workloads: list[str]) -> tuple[Timings, Timin
     whole = Timings(name, reference, where=place)
     host = Timings(f"{name}, host", reference, where=place)
     for workload in workloads:
-        sizes = WORKLOADS[workload]
+        sizes = ON_DEVICE[workload]
         clipping = name == "clipping"
         steps = _clipping(sizes) if clipping else _candidates(name, OPTIMIZERS[name], sizes)
         repeats = {}
@@ -208,14 +186,11 @@ def tables(name: str, rounds: int, workloads: list[str]) -> tuple[Timings, Timin
             for _ in range(WARM):
                 step()
             repeats[candidate] = max(1, min(100, int(TURN / _turn(step, 1)[0])))
-        times: dict[str, list[tuple[float, float]]] = {candidate: [] for candidate in steps}
         for _ in range(rounds):
-            for candidate, step in steps.items():
-                times[candidate].append(_turn(step, repeats[candidate]))
-        for table, column in ((whole, 0), (host, 1)):
-            table.times[workload] = {
-                candidate: [both[column] for both in found] for candidate, found in times.items()
-            }
+            turn = {name: _turn(step, repeats[name]) for name, step in steps.items()}
+            for table, column in ((whole, 0), (host, 1)):
+                seconds = {name: both[column] for name, both in turn.items()}
+                table.turns.setdefault(workload, []).append(seconds)
         steps.clear()
         torch.cuda.empty_cache()
         if find_spec("cupy") is not None:
@@ -312,30 +287,26 @@ def figures(whole: Timings, host: Timings, rounds: int) -> list[Bound]:
     bounds = []
     if whole.optimizer == "clipping":
         return [
-            Bound(
-                f"clipping, {workload}: {candidate} / torch", whole.ratio(workload, candidate), 1.0
-            )
-            for workload, times in whole.times.items()
-            for candidate in times
-            if candidate.startswith("cuda")
+            whole.bound(f"clipping, {workload}: {name} / torch", 1.0, workload, name)
+            for workload in whole.turns
+            for name in whole.candidates(workload)
+            if name.startswith("cuda")
         ]
-    for workload, times in whole.times.items():
+    for workload in whole.turns:
         what = f"{whole.optimizer}, {workload}: "
         for candidate in ("cuda, tensors", "cuda, CuPy"):
-            if candidate in times:
-                fused, foreach = (
-                    whole.ratio(workload, candidate, f"torch {peer}")
-                    for peer in ("fused", "foreach")
-                )
-                bounds.append(Bound(f"{what}{candidate} / torch fused", fused, 1.0))
-                bounds.append(Bound(f"{what}{candidate} / torch foreach", foreach, 0.6))
-                count = len(WORKLOADS[workload])
+            if candidate in whole.candidates(workload):
+                bounds += [
+                    whole.bound(f"{what}{candidate} / {peer}", most, workload, candidate, peer)
+                    for peer, most in {"torch fused": 1.0, "torch foreach": 0.6}.items()
+                ]
+                count = len(ON_DEVICE[workload])
                 spent = host.seconds(workload, candidate) * 1e6
                 bounds.append(
                     Bound(f"{what}{candidate}, host time a tensor", spent / count, None, "µs")
                 )
-        if workload == "1 x 100M":
-            seconds, size = whole.seconds(workload, "cuda, tensors"), WORKLOADS[workload][0]
+        if workload == "100M":
+            seconds, size = whole.seconds(workload, "cuda, tensors"), ON_DEVICE[workload][0]
             moved = 4e-12 * STREAMS[whole.optimizer] * size / seconds
             bounds.append(Bound(f"{what}memory traffic", moved, None, "TB/s"))
             if whole.optimizer == "AdamW":

@@ -177,7 +177,7 @@ def _optax_rules() -> dict[str, Any]:
 
 @cache
 def _optax_rule(name: str) -> tuple[Any, Any]:
-    """The transformation and its compiled step, which is compiled once for all arrays of a shape."""
+    """The transformation and its step, which is compiled once for all arrays of a shape."""
     import jax
     import optax
 

@@ -141,7 +141,7 @@ class Timings:
         return [*dict.fromkeys(name for turn in self.turns[workload] for name in turn)]
 
     def spread(self, workload: str, candidate: str, other: str | None = None) -> Spread | None:
-        """The time of a candidate over another's, or the reference's; None if never side by side."""
+        """The time of a candidate over another's, if they ever had a turn together."""
         other = other or self.reference
         both = [turn for turn in self.turns[workload] if candidate in turn and other in turn]
         return Spread.of([turn[candidate] / turn[other] for turn in both]) if both else None

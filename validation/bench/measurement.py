@@ -38,6 +38,7 @@ class Effort:
     rounds: int = 21
     seconds: float = 8.0
     few: int = FEW
+    lots: int = LOTS
 
 
 @dataclass
@@ -121,8 +122,8 @@ class Measurement:
             )
             return []
         if fit >= len(others):
-            small = total <= SMALL and fit >= LOTS * len(self.chosen)
-            return [others] * (LOTS if small else 1)
+            small = total <= SMALL and fit >= self.effort.lots * len(self.chosen)
+            return [others] * (self.effort.lots if small else 1)
         parts = -(-len(others) // fit)
         return [others[part::parts] for part in range(parts)]
 
@@ -220,6 +221,9 @@ class Measurement:
                 for steps in self.lots.values():
                     for gone in (name, name + AGAIN):
                         steps.pop(gone, None)
+        self.troubles.words.append(
+            f"{self.where}: without {self.timings.reference} nothing is timed"
+        )
 
     def _watched(self, name: str, step: Step) -> Step:
         def run() -> None:
@@ -269,4 +273,3 @@ def measurements(
             run = Measurement(table, workload, sizes, able, effort, troubles, free_memory())
             units += run.units() if run.plan else []
     return tables, units
-

@@ -23,7 +23,9 @@ def adam(
     decay: float = 0.0,
 ) -> None:
     if not state:
-        state.update(t=0, m=[np.zeros_like(p) for p in params], v=[np.zeros_like(p) for p in params])
+        state.update(
+            t=0, m=[np.zeros_like(p) for p in params], v=[np.zeros_like(p) for p in params]
+        )
     state["t"] += 1
     for i, (p, g) in enumerate(zip(params, grads, strict=True)):
         m = state["m"][i] = beta1 * state["m"][i] + (1 - beta1) * g

@@ -26,7 +26,7 @@ def written(optimizer: str) -> int:
     with ok.use_engine("eager"):
         instance.step(grads=[np.ones(2, np.float32)])
     state = instance.state[param].values()
-    return 1 + sum(getattr(x, "shape", None) == (2,) for x in state)
+    return 1 + len([x for x in state if getattr(x, "shape", None) == (2,)])
 
 
 def described() -> str:
@@ -48,7 +48,7 @@ def traffic(optimizer: str, sizes: list[int]) -> Step:
         return lambda: _numpy(held, grad)
     import numba
 
-    numba.set_num_threads(min(thread_count(), numba.config.NUMBA_NUM_THREADS))
+    numba.set_num_threads(min(thread_count(), numba.get_num_threads()))
     serial, parallel = _kernels()
     kernel = serial if total < SMALL else parallel
     return lambda: kernel(held, grad)

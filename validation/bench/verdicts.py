@@ -13,10 +13,12 @@ from optimkit.validation.bench.workloads import CLASSES
 
 ALIKE = 0.05  # a ratio within 5 % of 1 is as fast: nobody's program would notice
 
-Outcome = Literal["faster", "slower", "as fast", "unclear"]
+FEWEST = 5  # turns; quartiles of fewer say nothing
+
+Outcome = Literal["faster", "slower", "as fast", "unclear", "too few"]
 
 
-def judged(ratio: Spread, itself: Spread | None = None) -> Outcome:
+def judged(ratio: Spread, itself: Spread | None = None, turns: int = FEWEST) -> Outcome:
     """What a ratio of times says.
 
     Parameters
@@ -26,14 +28,19 @@ def judged(ratio: Spread, itself: Spread | None = None) -> Outcome:
     itself : Spread, optional
         The time of the reference over its own, run as two candidates: what the machine does alone.
 
+    turns : int
+        How many turns these are of.
+
     Returns
     -------
     str
-        ``"as fast"`` if both quartiles are within 5 % of 1. ``"unclear"`` if they straddle 1, or if
-        what the reference differs from itself by is more than the difference. Else ``"faster"`` or
-        ``"slower"``.
+        ``"too few"`` of fewer than five turns. ``"as fast"`` if both quartiles are within 5 % of 1.
+        ``"unclear"`` if they straddle 1, or if what the reference differs from itself by is more
+        than the difference. Else ``"faster"`` or ``"slower"``.
     """
-    if 1 - ALIKE <= ratio.low and ratio.high <= 1 + ALIKE:
+    if turns < FEWEST:
+        return "too few"
+    if ratio.low >= 1 - ALIKE and ratio.high <= 1 + ALIKE:
         return "as fast"
     if ratio.low <= 1 <= ratio.high:
         return "unclear"
@@ -64,6 +71,11 @@ class Verdict:
         spread = f"{low:.2f} to {high:.2f}"
         if self.outcome == "as fast":
             return f"on {self.workload} {self.own} and {self.peer} are as fast ({spread})"
+        if self.outcome == "too few":
+            return (
+                f"on {self.workload} there are too few turns to tell {self.own} from {self.peer}, "
+                f"{FEWEST} at least"
+            )
         if self.outcome == "unclear":
             beside = ""
             if self.itself is not None:
@@ -106,7 +118,8 @@ def verdicts(timings: Timings, ours: set[str]) -> list[Verdict]:
             assert second is not None
             ratio = Spread(*(x / second.middle for x in first))
         itself = timings.spread(workload, timings.reference + AGAIN)
-        found.append(Verdict(workload, own, peer, ratio, itself, judged(ratio, itself)))
+        together = min(sum(name in turn for turn in turns) for name in (own, peer))
+        found.append(Verdict(workload, own, peer, ratio, itself, judged(ratio, itself, together)))
     return found
 
 
@@ -129,6 +142,7 @@ def summary(every: list[Verdict]) -> str:
         "as fast": "as fast",
         "slower": "slower",
         "unclear": "too noisy to tell",
+        "too few": "of too few turns",
     }
     parts = [
         f"{count} {words}"

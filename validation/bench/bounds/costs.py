@@ -14,17 +14,9 @@ from typing import Any
 import optimkit as ok
 from optimkit.backends.engines import host_engines
 from optimkit.norms import nonfinite
-from optimkit.validation.bench.measure import (
-    WORKLOADS,
-    Bound,
-    Step,
-    Timings,
-    arrays,
-    measure,
-    tensors,
-    turns,
-)
-from optimkit.validation.bench.steps import ours
+from optimkit.validation.bench.bounds.steps import ours
+from optimkit.validation.bench.measure import Bound, Step, Timings, measure, tensors, turns
+from optimkit.validation.bench.workloads import WORKLOADS, arrays
 
 
 def trace_time() -> Bound:
@@ -77,9 +69,9 @@ def being_torchs() -> list[Bound]:
 
         return step
 
-    times = turns({name: step_as(kind) for name, kind in kinds.items()}, 201, rest=0)
-    ratios = [own / plain for own, plain in zip(times["torch's"], times["plain"], strict=True)]
-    return [Bound("a step as a torch.optim.Optimizer / else", statistics.median(ratios), 1.05)]
+    taken = turns({name: step_as(kind) for name, kind in kinds.items()}, 201, rest=0)
+    timings = Timings("AdamW", "plain", turns={"300x64": taken})
+    return [timings.bound("a step as a torch.optim.Optimizer / else", 1.05, "300x64", "torch's")]
 
 
 FIRST_STEP = """
@@ -132,8 +124,8 @@ def import_time() -> Bound:
 
 
 def wrappers() -> list[Bound]:
-    """What accumulation and the look at gradients add to a call of 300 x 64."""
-    sizes = WORKLOADS["300 x 64"]
+    """What accumulation and the look at gradients add to a call of 300x64."""
+    sizes = WORKLOADS["300x64"]
     grads = arrays(sizes, 1e-2)
 
     def step(optimizer: Any) -> Step:
@@ -145,13 +137,13 @@ def wrappers() -> list[Bound]:
         "looked at": step(ok.skip_nonfinite(ok.AdamW(arrays(sizes, 1)))),
     }
     what = {
-        "added up": "a micro-batch of accumulate / a step of AdamW, 300 x 64",
-        "looked at": "a step of skip_nonfinite(AdamW) / of AdamW, 300 x 64",
+        "added up": "a micro-batch of accumulate / a step of AdamW, 300x64",
+        "looked at": "a step of skip_nonfinite(AdamW) / of AdamW, 300x64",
     }
     bounds = {"added up": 2.0, "looked at": 3.0}
-    timings = Timings("wrappers", "AdamW", times={"300 x 64": turns(steps, 31, rest=0)})
+    timings = Timings("wrappers", "AdamW", turns={"300x64": turns(steps, 31, rest=0)})
     found = [
-        Bound(what[name], timings.ratio("300 x 64", name), bounds[name])
+        timings.bound(what[name], bounds[name], "300x64", name)
         for name in ("added up", "looked at")
     ]
     return found + ([finite_check()] if find_spec("torch") else [])
@@ -161,16 +153,16 @@ def finite_check() -> Bound:
     """The look at the gradients of 300 tensors of 64, against torch's norm of all of them."""
     import torch
 
-    grads = [param.grad for param in tensors(WORKLOADS["300 x 64"])]
+    grads = [param.grad for param in tensors(WORKLOADS["300x64"])]
 
     def norm() -> bool:
         norms = torch._foreach_norm(grads)
         return bool(torch.isfinite(torch.linalg.vector_norm(torch.stack(norms))))
 
     steps: dict[str, Step] = {"torch": norm, "optimkit": lambda: nonfinite(grads, grads)}
-    timings = Timings("finite", "torch", times={"300 x 64": turns(steps, 31, rest=0)})
-    ratio = timings.ratio("300 x 64", "optimkit")
-    return Bound("a look for gradients that are not finite / torch's norm, 300 x 64", ratio, 1.0)
+    timings = Timings("finite", "torch", turns={"300x64": turns(steps, 31, rest=0)})
+    what = "a look for gradients that are not finite / torch's norm, 300x64"
+    return timings.bound(what, 1.0, "300x64", "optimkit")
 
 
 def peak_memory() -> list[Bound]:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Any
 
 from optimkit import functional
-from optimkit.validation.bench.measure import WORKLOADS, Bound, Step, Timings, arrays, turns
+from optimkit.validation.bench.measure import Bound, Step, Timings, turns
+from optimkit.validation.bench.workloads import WORKLOADS, arrays
 
 BOUND = 1.1  # of optax's time
 PEER = "optax"
-
-
-def lack() -> str | None:
-    """What is measured here needs both; why it cannot be, or None."""
-    missing = [name for name in ("jax", PEER) if find_spec(name) is None]
-    return f"functional is measured beside optax; not installed: {missing[0]}" if missing else None
 
 
 def _candidates(sizes: list[int]) -> dict[str, Step]:
@@ -55,15 +49,13 @@ def table(rounds: int, workloads: list[str]) -> Timings:
     """Measure the workloads."""
     found = Timings("AdamW as a function", PEER, "under jax.jit")
     for workload in workloads:
-        found.times[workload] = turns(_candidates(WORKLOADS[workload]), rounds)
+        found.turns[workload] = turns(_candidates(WORKLOADS[workload]), rounds)
     return found
 
 
 def bounds(found: Timings) -> list[Bound]:
     """What the table must show."""
     return [
-        Bound(
-            f"AdamW as a function, {workload}: step / {PEER}", found.ratio(workload, "step"), BOUND
-        )
-        for workload in found.times
+        found.bound(f"AdamW as a function, {workload}: step / {PEER}", BOUND, workload, "step")
+        for workload in found.turns
     ]

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 import optimkit as ok
-from optimkit.validation.bench.measure import Bound, Timings, tensors, turns
-from optimkit.validation.bench.measure import arrays as make_arrays
+from optimkit.validation.bench.measure import Bound, Timings, Turn, tensors, turns
+from optimkit.validation.bench.workloads import arrays as make_arrays
 
 GROUPS, ELEMENTS, ROWS, COLUMNS, POOL = 2_000, 64, 1_000, 1_500, 40
-NEW = {"arrays": 0.10, "tensors": 0.20}  # of torch's fused step, 300 x 64, gradients always new
+NEW = {"arrays": 0.10, "tensors": 0.20}  # of torch's fused step, 300x64, gradients always new
 
 Made = tuple[Any, Callable[[Any], Any]]  # what an optimizer is given, and a step of it
 
@@ -60,25 +60,27 @@ def begun_and_steady(rounds: int) -> Timings:
     """Construct an optimizer and take its first step; and a later step."""
     table = Timings("AdamW, many", "torch fused")
     for what, make in {"2,000 groups": _groups, "1,500 columns": _columns}.items():
-        first: dict[str, list[float]] = {}
-        steady: dict[str, list[float]] = {}
+        begun, steady = list[Turn](), list[Turn]()
         for _ in range(max(3, rounds // 4)):
+            first, later = Turn(), Turn()
             for name, (kind, options, as_tensors) in _candidates().items():
                 given, step = make(as_tensors)
                 start = time.perf_counter()
                 optimizer = kind(given, **options)
                 step(optimizer)
-                first.setdefault(name, []).append(time.perf_counter() - start)
+                first[name] = time.perf_counter() - start
                 step(optimizer)
                 start = time.perf_counter()
                 step(optimizer)
-                steady.setdefault(name, []).append(time.perf_counter() - start)
-        table.times[f"{what}, begin"], table.times[what] = first, steady
+                later[name] = time.perf_counter() - start
+            begun.append(first)
+            steady.append(later)
+        table.turns[f"{what}, begin"], table.turns[what] = begun, steady
     return table
 
 
 def new_gradients(rounds: int) -> Timings:
-    """A step of 300 x 64 whose gradients are other arrays than at every step before."""
+    """A step of 300x64 whose gradients are other arrays than at every step before."""
     import torch
 
     sizes = [ELEMENTS] * 300
@@ -108,15 +110,16 @@ def new_gradients(rounds: int) -> Timings:
         "torch fused": lambda: with_new(fused, peer.step),
     }
     table = Timings("AdamW, new gradients", "torch fused")
-    times: dict[str, list[float]] = {name: [] for name in candidates}
+    taken = list[Turn]()
     for count in range(3 * rounds + 10):
+        seconds = Turn()
         for name, step in candidates.items():
             time.sleep(0.01)
             step()
-            seconds = statistics.mean(step() for _ in range(5))
-            if count >= 10:
-                times[name].append(seconds)
-    table.times["300 x 64"] = times
+            seconds[name] = statistics.mean(step() for _ in range(5))
+        if count >= 10:
+            taken.append(seconds)
+    table.turns["300x64"] = taken
     return table
 
 
@@ -136,8 +139,8 @@ def scheduled(rounds: int) -> Timings:
         schedule = library.LambdaLR(optimizer, lambda step: 1 / (1 + step))
         scheduler[name] = _both(optimizer, schedule)
         halves[name] = _alternating(kind, options)
-    table.times["465, scheduled"] = turns(scheduler, rounds)
-    table.times["500, by halves"] = turns(halves, rounds)
+    table.turns["465, scheduled"] = turns(scheduler, rounds)
+    table.turns["500, by halves"] = turns(halves, rounds)
     return table
 
 
@@ -173,14 +176,17 @@ def bounds(measured: list[Timings]) -> list[Bound]:
     """What the tables must show: no slower than the fastest of torch's."""
     new, *others = measured
     found = [
-        Bound(f"300 x 64, new gradients, {name} / torch fused", new.ratio("300 x 64", name), bound)
+        new.bound(f"300x64, new gradients, {name} / torch fused", bound, "300x64", name)
         for name, bound in NEW.items()
     ]
     for table in others:
-        for what, times in table.times.items():
-            peers = [name for name in times if name.startswith("torch")]
-            for own in times:
-                if own not in peers:
-                    ratio = max(table.ratio(what, own, peer) for peer in peers)
-                    found.append(Bound(f"{what}, {own} / torch's fastest", ratio, 1))
+        for what in table.turns:
+            names = table.candidates(what)
+            peers = [name for name in names if name.startswith("torch")]
+            fastest = min(peers, key=lambda peer: table.seconds(what, peer))
+            found += [
+                table.bound(f"{what}, {own} / torch's fastest", 1, what, own, fastest)
+                for own in names
+                if own not in peers
+            ]
     return found

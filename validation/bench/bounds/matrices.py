@@ -43,8 +43,8 @@ def tables(rounds: int) -> list[Timings]:
     for name in ALGORITHMS:
         table = Timings(name, "torch for-loop")
         for shape in SHAPES:
-            label = f"{shape[0]} x {shape[1]}"
-            table.times[label] = turns_of_lots(partial(_candidates, name, shape), rounds, REST)
+            label = f"{shape[0]}x{shape[1]}"
+            table.turns[label] = turns_of_lots(partial(_candidates, name, shape), rounds, REST)
         measured.append(table)
     return measured
 
@@ -52,8 +52,8 @@ def tables(rounds: int) -> list[Timings]:
 def bounds(table: Timings) -> list[Bound]:
     """What a table must show: no step slower than torch's."""
     return [
-        Bound(f"{table.optimizer}, {shape}: {own} / torch for-loop", table.ratio(shape, own), 1)
-        for shape in table.times
-        for own in table.times[shape]
+        table.bound(f"{table.optimizer}, {shape}: {own} / torch for-loop", 1, shape, own)
+        for shape in table.turns
+        for own in table.candidates(shape)
         if own != table.reference
     ]

@@ -1,6 +1,6 @@
 """What a step on a sparse gradient costs: by the size of the table, and beside torch.
 
-``python -m optimkit.validation.bench.sparse``
+``python -m optimkit.validation.bench.bounds.sparse``
 """
 
 from __future__ import annotations
