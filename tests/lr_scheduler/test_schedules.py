@@ -16,7 +16,7 @@ from torch.optim import lr_scheduler as theirs
 
 import optimkit.lr_scheduler as ours
 from optimkit.lr_scheduler import schedules
-from optimkit.validation.bench import schedulers
+from optimkit.validation.bench.bounds import schedulers
 from optimkit.validation.parity import configurations
 from optimkit.validation.parity import schedules as validation
 from optimkit.validation.parity.configurations import TYPICAL, Spec

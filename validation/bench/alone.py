@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from optimkit.validation.bench.implementations import Implementation, every
-from optimkit.validation.bench.workloads import Problem
+from optimkit.validation.bench.workloads import Given
 
 ELEMENTS = 4_000_000  # of one parameter: far more than what a process takes for other things
 
@@ -90,8 +90,8 @@ def _kilobytes(status: Path, name: str) -> int:
 def main(name: str, optimizer: str) -> None:
     """Step it, and print what it took as JSON."""
     implementation = next(one for one in every() if one.name == name)
-    problem = Problem([ELEMENTS])
-    made = implementation.make(optimizer, problem)
+    given = Given([ELEMENTS])
+    made = implementation.make(optimizer, given)
     start = time.perf_counter()
     made.step()
     first = time.perf_counter() - start

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from optimkit.validation.bench import roofline
-from optimkit.validation.bench.measure import Bound, Spread, Timings
+from optimkit.validation.bench.measure import Bound, Quartiles, Timings
 from optimkit.validation.bench.measurement import AGAIN
 from optimkit.validation.bench.results import Results
 from optimkit.validation.bench.verdicts import judged, sentences, summary
@@ -76,7 +76,7 @@ def _names(table: Timings, workloads: list[str], extra: bool = True) -> list[str
     return [n for n in every if extra or not (n.endswith(AGAIN) or n == roofline.NAME)]
 
 
-def said(spread: Spread) -> str:
+def said(spread: Quartiles) -> str:
     """A ratio with its quartiles."""
     digits = 1 if spread.middle >= 10 else 2 if spread.middle >= 0.095 else 3
     low, middle, high = (f"{x:.{digits}f}" for x in spread)
@@ -124,7 +124,7 @@ def _shares(table: Timings, workloads: list[str]) -> Tabular:
         row = [name]
         for workload in workloads:
             spread = table.spread(workload, roofline.NAME, name)
-            row.append(NONE if spread is None else f"{spread.middle:.0%}")
+            row.append(NONE if spread is None else percent(spread.middle))
         rows.append(row)
     streams = 2 * roofline.written(table.optimizer) + 1
     return Tabular(
@@ -137,6 +137,11 @@ def _shares(table: Timings, workloads: list[str]) -> Tabular:
         ],
         numbers=range(1, 1 + len(workloads)),
     )
+
+
+def percent(share: float) -> str:
+    """A share, small ones with a decimal."""
+    return f"{share:.0%}" if share >= 0.095 else f"{share:.1%}"
 
 
 def bars(table: Timings, workload: str) -> Bars:

@@ -19,7 +19,7 @@ import optimkit as ok
 from optimkit.backends.engines import host_engines
 from optimkit.validation.bench.measure import Step, on_engine
 from optimkit.validation.bench.pasted import PASTED
-from optimkit.validation.bench.workloads import OPTIMIZERS, Array, Problem
+from optimkit.validation.bench.workloads import OPTIMIZERS, Array, Given
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Implementation:
     optimizers : container of str
         Those that it has, by our names, with the same update for the same options.
     make : callable
-        From the optimizer's name and a problem to a `Stepping`.
+        From the optimizer's name and what it is given to a `Stepping`.
     what : str
         What it is, in a line.
     ours : bool
@@ -56,7 +56,7 @@ class Implementation:
     name: str
     needs: str
     optimizers: Container[str]
-    make: Callable[[str, Problem], Stepping]
+    make: Callable[[str, Given], Stepping]
     what: str
     ours: bool = False
     asked: str = ""
@@ -74,16 +74,16 @@ class Implementation:
 # ---------------------------------------------------------------- ours
 
 
-def _ours(engine: str, name: str, problem: Problem) -> Stepping:
-    params = [np.array(x) for x in problem.starts]
+def _ours(engine: str, name: str, given: Given) -> Stepping:
+    params = [np.array(x) for x in given.starts]
     optimizer = getattr(ok, name)(params, **OPTIMIZERS[name])
     # A model makes new arrays at each step: two sets take turns, so that none is recognized.
-    grads = cycle([problem.grads, [grad[:] for grad in problem.grads]])
+    grads = cycle([given.grads, [grad[:] for grad in given.grads]])
     return Stepping(on_engine(engine, lambda: optimizer.step(grads=next(grads))), lambda: params)
 
 
-def _our_tensors(engine: str, name: str, problem: Problem) -> Stepping:
-    params = _tensors(problem)
+def _our_tensors(engine: str, name: str, given: Given) -> Stepping:
+    params = _tensors(given)
     optimizer = getattr(ok, name)(params, **OPTIMIZERS[name])
     return Stepping(on_engine(engine, optimizer.step), lambda: [p.numpy() for p in params])
 
@@ -122,36 +122,36 @@ def engines() -> list[Implementation]:
 # ---------------------------------------------------------------- torch
 
 
-def _tensors(problem: Problem) -> list[Any]:
+def _tensors(given: Given) -> list[Any]:
     import torch
 
-    params = [torch.tensor(x) for x in problem.starts]
-    for param, grad in zip(params, problem.grads, strict=True):
+    params = [torch.tensor(x) for x in given.starts]
+    for param, grad in zip(params, given.grads, strict=True):
         param.grad = torch.from_numpy(grad)
     return params
 
 
-def _torch(flags: dict[str, Any], name: str, problem: Problem) -> Stepping:
+def _torch(flags: dict[str, Any], name: str, given: Given) -> Stepping:
     import torch
 
-    params = _tensors(problem)
+    params = _tensors(given)
     optimizer = getattr(torch.optim, name)(params, **OPTIMIZERS[name], **flags)
     return Stepping(optimizer.step, lambda: [p.numpy() for p in params])
 
 
-def _compiled(name: str, problem: Problem) -> Stepping:
+def _compiled(name: str, given: Given) -> Stepping:
     import torch
 
-    made = _torch({"foreach": True}, name, problem)
+    made = _torch({"foreach": True}, name, given)
     return Stepping(torch.compile(made.step), made.params)
 
 
-def _deepspeed(name: str, problem: Problem) -> Stepping:
+def _deepspeed(name: str, given: Given) -> Stepping:
     from deepspeed.ops.adam import (  # type: ignore[import-not-found,unused-ignore]
         DeepSpeedCPUAdam,
     )
 
-    params, decoupled = _tensors(problem), name == "AdamW"
+    params, decoupled = _tensors(given), name == "AdamW"
     decay = 1e-2 if decoupled else 0.0
     optimizer = DeepSpeedCPUAdam(params, lr=1e-3, weight_decay=decay, adamw_mode=decoupled)
     return Stepping(optimizer.step, lambda: [p.numpy() for p in params])
@@ -191,12 +191,12 @@ def _optax_rule(name: str) -> tuple[Any, Any]:
     return rule, advance
 
 
-def _optax(name: str, problem: Problem) -> Stepping:
+def _optax(name: str, given: Given) -> Stepping:
     import jax
 
     rule, advance = _optax_rule(name)
-    grads = [jax.numpy.asarray(x) for x in problem.grads]
-    params = [jax.numpy.array(x) for x in problem.starts]
+    grads = [jax.numpy.asarray(x) for x in given.grads]
+    params = [jax.numpy.array(x) for x in given.starts]
     held = [params, rule.init(params)]
 
     def step() -> None:
@@ -206,39 +206,39 @@ def _optax(name: str, problem: Problem) -> Stepping:
     return Stepping(step, lambda: [np.asarray(x) for x in held[0]])
 
 
-def _thinc(name: str, problem: Problem) -> Stepping:
+def _thinc(name: str, given: Given) -> Stepping:
     import thinc.api as thinc  # type: ignore[import-not-found,unused-ignore]
 
     decay = 1e-2 if name == "AdamW" else 0.0
     optimizer = thinc.Adam(
         1e-3, L2=decay, beta1=0.9, beta2=0.999, eps=1e-8, grad_clip=0.0, use_averages=False
     )
-    params = [np.array(x) for x in problem.starts]
-    grads = [np.array(x) for x in problem.grads]
+    params = [np.array(x) for x in given.starts]
+    grads = [np.array(x) for x in given.grads]
 
     def step() -> None:
-        for i, (param, own, grad) in enumerate(zip(params, grads, problem.grads, strict=True)):
+        for i, (param, own, grad) in enumerate(zip(params, grads, given.grads, strict=True)):
             np.copyto(own, grad)  # a step writes zeros over it
             optimizer((i, ""), param, own)
 
     return Stepping(step, lambda: params)
 
 
-def _scikit_learn(name: str, problem: Problem) -> Stepping:
+def _scikit_learn(name: str, given: Given) -> Stepping:
     from sklearn.neural_network import _stochastic_optimizers as theirs
 
-    params = [np.array(x) for x in problem.starts]
+    params = [np.array(x) for x in given.starts]
     optimizer = (
         theirs.AdamOptimizer(params)
         if name == "Adam"
         else theirs.SGDOptimizer(params, 1e-3, momentum=0.9, nesterov=False)
     )
-    return Stepping(lambda: optimizer.update_params(params, problem.grads), lambda: params)
+    return Stepping(lambda: optimizer.update_params(params, given.grads), lambda: params)
 
 
-def _pasted(name: str, problem: Problem) -> Stepping:
-    params, state = [np.array(x) for x in problem.starts], dict[str, Any]()
-    return Stepping(lambda: PASTED[name](params, problem.grads, state), lambda: params)
+def _pasted(name: str, given: Given) -> Stepping:
+    params, state = [np.array(x) for x in given.starts], dict[str, Any]()
+    return Stepping(lambda: PASTED[name](params, given.grads, state), lambda: params)
 
 
 FUSED_IN_TORCH = ("SGD", "Adam", "AdamW", "Adagrad")
@@ -313,6 +313,5 @@ def every() -> list[Implementation]:
 
 def reference_of(chosen: list[Implementation]) -> str:
     """What the others are timed against."""
-    names = [implementation.name for implementation in chosen]
     peers = [implementation.name for implementation in chosen if not implementation.ours]
-    return next((name for name in REFERENCES if name in names), [*peers, names[-1]][0])
+    return next((name for name in REFERENCES if name in peers), peers[0] if peers else "eager")

@@ -93,7 +93,7 @@ def measure(steps: dict[str, Step], rounds: int, rest: float = REST) -> dict[str
     return {name: statistics.median(turn[name] for turn in taken) for name in steps}
 
 
-class Spread(NamedTuple):
+class Quartiles(NamedTuple):
     """A median between its quartiles."""
 
     low: float
@@ -101,12 +101,12 @@ class Spread(NamedTuple):
     high: float
 
     @classmethod
-    def of(cls, values: list[float]) -> Spread:
+    def of(cls, values: list[float]) -> Quartiles:
         return cls(*(float(x) for x in np.quantile(values, (0.25, 0.5, 0.75))))
 
-    def inverse(self) -> Spread:
+    def inverse(self) -> Quartiles:
         """Of the ratios the other way round."""
-        return Spread(1 / self.high, 1 / self.middle, 1 / self.low)
+        return Quartiles(1 / self.high, 1 / self.middle, 1 / self.low)
 
 
 @dataclass
@@ -117,7 +117,7 @@ class Bound:
     value: float
     bound: float | None = None
     unit: str = ""
-    spread: Spread | None = None
+    spread: Quartiles | None = None
 
     @property
     def held(self) -> bool:
@@ -140,11 +140,11 @@ class Timings:
     def candidates(self, workload: str) -> list[str]:
         return [*dict.fromkeys(name for turn in self.turns[workload] for name in turn)]
 
-    def spread(self, workload: str, candidate: str, other: str | None = None) -> Spread | None:
+    def spread(self, workload: str, candidate: str, other: str | None = None) -> Quartiles | None:
         """The time of a candidate over another's, if they ever had a turn together."""
         other = other or self.reference
         both = [turn for turn in self.turns[workload] if candidate in turn and other in turn]
-        return Spread.of([turn[candidate] / turn[other] for turn in both]) if both else None
+        return Quartiles.of([turn[candidate] / turn[other] for turn in both]) if both else None
 
     def ratio(self, workload: str, candidate: str, other: str | None = None) -> float:
         found = self.spread(workload, candidate, other)

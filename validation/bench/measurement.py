@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from optimkit.validation.bench.implementations import (
     reference_of,
 )
 from optimkit.validation.bench.measure import LOTS, Step, Timings, Turn, endless_turns
-from optimkit.validation.bench.workloads import Array, Problem
+from optimkit.validation.bench.workloads import Array, Given
 
 AGAIN = " again"  # the reference beside itself: what differs there is the machine
 CHECKED = 2  # steps before the parameters are held against one another
@@ -98,7 +99,7 @@ class Measurement:
         troubles: Troubles,
         memory: int,
     ) -> None:
-        self.timings, self.workload, self.problem = timings, workload, Problem(sizes)
+        self.timings, self.workload, self.given = timings, workload, Given(sizes)
         self.chosen = {one.name: one for one in chosen}
         self.effort, self.troubles = effort, troubles
         self.where = f"{timings.optimizer}, {workload}"
@@ -160,17 +161,17 @@ class Measurement:
                 if stepping is not None:
                     steps[name] = stepping.step
         if reference in steps:
-            steps[roofline.NAME] = roofline.traffic(self.timings.optimizer, self.problem.sizes)
+            steps[roofline.NAME] = roofline.traffic(self.timings.optimizer, self.given.sizes)
         self.lots[lot] = steps
         self.going[lot] = self._turns(lot)
 
     def _made(self, name: str) -> Stepping | None:
         """An implementation that has taken two steps, and was found to take the right ones."""
         try:
-            made = self.chosen[name].make(self.timings.optimizer, self.problem)
+            made = self.chosen[name].make(self.timings.optimizer, self.given)
             for _ in range(CHECKED):
                 made.step()
-            wrong = disagreement(made.params(), self._right(), self.problem.starts)
+            wrong = disagreement(made.params(), self._right(), self.given.starts)
         except Exception as error:  # whatever a peer raises, the others go on
             self._leave_out(name, error)
             return None
@@ -183,7 +184,7 @@ class Measurement:
         """What the reference of all engines makes of the parameters."""
         if not self.expected:
             eager = next(one for one in engines() if one.name == "eager")
-            made = eager.make(self.timings.optimizer, self.problem)
+            made = eager.make(self.timings.optimizer, self.given)
             for _ in range(CHECKED):
                 made.step()
             self.expected = made.params()
@@ -198,15 +199,16 @@ class Measurement:
     def _go(self, lot: int, piece: int, pieces: int) -> None:
         """A piece of the turns of a lot."""
         parts = pieces * (1 if self.in_parts else len(self.plan))
-        share = 1 / parts
-        rounds = -(-self.effort.rounds // parts)
-        few = -(-self.effort.few // parts)
+        place = piece + (0 if self.in_parts else lot * pieces)
+        rounds, few = (
+            whole * (place + 1) // parts - whole * place // parts
+            for whole in (self.effort.rounds, self.effort.few)
+        )
         taken = self.timings.turns.setdefault(self.workload, [])
-        deadline = time.perf_counter() + share * self.effort.seconds
-        for turn in self.going[lot]:
+        deadline = time.perf_counter() + self.effort.seconds / parts
+        for count, turn in enumerate(islice(self.going[lot], rounds), 1):
             taken.append(turn)
-            rounds, few = rounds - 1, few - 1
-            if rounds <= 0 or (few <= 0 and time.perf_counter() > deadline):
+            if count >= few and time.perf_counter() > deadline:
                 return
 
     def _turns(self, lot: int) -> Iterator[Turn]:
@@ -243,7 +245,7 @@ class Measurement:
         self.lots.clear()
         self.going.clear()
         self.expected = []
-        del self.problem
+        del self.given
         gc.collect()
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from optimkit.validation.bench import roofline
-from optimkit.validation.bench.measure import Spread, Timings
+from optimkit.validation.bench.measure import Quartiles, Timings
 from optimkit.validation.bench.measurement import AGAIN
 from optimkit.validation.bench.workloads import CLASSES
 
@@ -18,14 +18,14 @@ FEWEST = 5  # turns; quartiles of fewer say nothing
 Outcome = Literal["faster", "slower", "as fast", "unclear", "too few"]
 
 
-def judged(ratio: Spread, itself: Spread | None = None, turns: int = FEWEST) -> Outcome:
+def judged(ratio: Quartiles, itself: Quartiles | None = None, turns: int = FEWEST) -> Outcome:
     """What a ratio of times says.
 
     Parameters
     ----------
-    ratio : Spread
+    ratio : Quartiles
         The time of one over that of another, with quartiles.
-    itself : Spread, optional
+    itself : Quartiles, optional
         The time of the reference over its own, run as two candidates: what the machine does alone.
 
     turns : int
@@ -49,7 +49,7 @@ def judged(ratio: Spread, itself: Spread | None = None, turns: int = FEWEST) -> 
     return "faster" if ratio.middle < 1 else "slower"
 
 
-def noise(itself: Spread) -> float:
+def noise(itself: Quartiles) -> float:
     """How far the time of a step is from its own: the logarithm of a ratio."""
     ends = [0.0, math.log(itself.low), math.log(itself.high)]
     return max(ends) - min(ends)
@@ -62,8 +62,8 @@ class Verdict:
     workload: str
     own: str
     peer: str
-    ratio: Spread
-    itself: Spread | None
+    ratio: Quartiles
+    itself: Quartiles | None
     outcome: Outcome
 
     def __str__(self) -> str:
@@ -116,7 +116,7 @@ def verdicts(timings: Timings, ours: set[str]) -> list[Verdict]:
             first, second = timings.spread(workload, own), timings.spread(workload, peer)
             assert first is not None
             assert second is not None
-            ratio = Spread(*(x / second.middle for x in first))
+            ratio = Quartiles(*(x / second.middle for x in first))
         itself = timings.spread(workload, timings.reference + AGAIN)
         together = min(sum(name in turn for turn in turns) for name in (own, peer))
         found.append(Verdict(workload, own, peer, ratio, itself, judged(ratio, itself, together)))
@@ -138,7 +138,7 @@ def summary(every: list[Verdict]) -> str:
     if not every:
         return "Nothing was timed beside anything else."
     counts = {
-        "faster": "faster than the fastest peer",
+        "faster": "faster",
         "as fast": "as fast",
         "slower": "slower",
         "unclear": "too noisy to tell",
@@ -149,6 +149,7 @@ def summary(every: list[Verdict]) -> str:
         for outcome, words in counts.items()
         if (count := sum(verdict.outcome == outcome for verdict in every))
     ]
-    return f"Of {len(every)} comparisons, the fastest engine against the fastest peer: " + (
-        ", ".join(parts) + "."
+    return (
+        f"Of {len(every)} comparisons, the fastest engine against the fastest of the others: "
+        + (", ".join(parts) + ".")
     )

@@ -81,7 +81,7 @@ def arrays(sizes: list[int], scale: float) -> list[Array]:
 
 
 @dataclass
-class Problem:
+class Given:
     """Parameters to start from, and gradients, which all implementations are given alike.
 
     The gradients are of size 0.5 to 1.5: where an implementation puts its ε changes nothing there.

@@ -32,7 +32,12 @@ def step_bounds(table: Timings) -> list[Bound]:
     for workload in table.turns:
         names = table.candidates(workload)
         what = f"{table.optimizer}, {workload}: "
-        if table.optimizer in MAIN and workload in FUSED and {"numba", "torch-fused"} <= {*names}:
+        if (
+            table.optimizer in MAIN
+            and workload in FUSED
+            and "numba" in names
+            and "torch-fused" in names
+        ):
             figure = what + "numba / torch-fused"
             bounds.append(table.bound(figure, FUSED[workload], workload, "numba", "torch-fused"))
         if table.optimizer in MAIN and workload in BLOCKED:

@@ -1,0 +1,206 @@
+"""``optimkit bench``: what it is asked, what it writes, and its exit status."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from optimkit.validation import cli
+from optimkit.validation.bench import bench, implementations, measurement, workloads
+from optimkit.validation.bench.alone import Alone
+from optimkit.validation.bench.bounds import subjects
+from optimkit.validation.bench.implementations import PEERS, Implementation
+from optimkit.validation.bench.measure import Bound
+
+pytest.importorskip("rich", reason="the commands print with rich")
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Small workloads, no rests, no processes, and the threads as they were."""
+    monkeypatch.setenv("OPTIMKIT_NUM_THREADS", "2")
+    for name in ("300x64", "1M"):
+        monkeypatch.setitem(workloads.WORKLOADS, name, [5, 3])
+    plain = measurement.endless_turns
+    monkeypatch.setattr(measurement, "endless_turns", partial(plain, rest=0.0))
+    monkeypatch.setattr(bench, "alone", lambda one, optimizer: Alone(0.5, None, 1.0))
+    monkeypatch.setattr(bench, "busy", lambda: "")
+    try:
+        import torch
+    except ImportError:
+        yield
+        return
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+FAST = ["bench", "AdamW", "--workload", "300x64", "--rounds", "5", "--peers"]
+
+
+def test_a_run_shows_and_writes_everything(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, page = tmp_path / "x.json", tmp_path / "x.html"
+    given = [*FAST, "numpy", "--json", str(data), "--report", str(page)]
+    assert cli.main(given) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "AdamW: time relative to numpy" in said
+    assert "same-traffic" in said
+    assert "each in a process of its own" in said
+    found = json.loads(data.read_text())
+    assert {"processor", "engines", "threads", "NumPy", "command"} <= {*found["conditions"]}
+    assert found["conditions"]["threads"] == "2"
+    turns = found["seconds"]["AdamW"]["300x64"]
+    assert len(turns) >= 5
+    assert all(seconds > 0 for turn in turns for seconds in turn.values())
+    assert {"numpy", "numpy again", "eager", "same-traffic"} <= {*turns[0]}
+    ratio = found["ratios"]["AdamW"]["300x64"]["eager"]
+    assert ratio["low"] <= ratio["middle"] <= ratio["high"]
+    (verdict,) = found["verdicts"]
+    assert verdict["outcome"] in ("faster", "slower", "as fast", "unclear")
+    assert found["alone"]["AdamW"]["eager"] == {"first": 0.5, "cached": None, "memory": 1.0}
+    assert found["failures"] == []
+    assert found["interrupted"] is False
+    assert "<svg" in page.read_text()
+
+
+def test_without_peers_the_engines_are_timed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(FAST) == 0
+    assert "AdamW: time relative to eager" in " ".join(capsys.readouterr().out.split())
+
+
+def test_bounds_are_shown_only_if_asked_for_and_change_no_exit_status(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli.main([*FAST, "numpy"]) == 0
+    assert "What it must reach" not in " ".join(capsys.readouterr().out.split())
+    missed = [Bound("a bound", 2.0, 1.0)]
+    monkeypatch.setattr(bench, "step_bounds", lambda table: missed)
+    assert cli.main([*FAST, "numpy", "--bounds"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "What it must reach" in said
+    assert "missed" in said
+
+
+def other(name: str, given: Any) -> Any:
+    made = implementations._pasted("SGD", given)
+    return implementations.Stepping(made.step, made.params)
+
+
+@pytest.mark.parametrize("make", [other, lambda name, given: 1 / 0])
+def test_a_peer_that_fails_is_an_exit_status_of_1(
+    make: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = Implementation("bad", "", workloads.OPTIMIZERS, make, "made up")
+    monkeypatch.setattr(implementations, "PEERS", [*PEERS, bad])
+    monkeypatch.setattr(bench, "PEERS", [*PEERS, bad])
+    assert cli.main([*FAST, "numpy", "bad"]) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "AdamW, 300x64: bad is left out" in said
+    assert "eager" in said
+
+
+def test_a_process_that_fails_is_an_exit_status_of_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(one: Implementation, optimizer: str) -> Alone:
+        raise RuntimeError("killed")
+
+    monkeypatch.setattr(bench, "alone", failing)
+    assert cli.main([*FAST, "numpy"]) == 1
+    assert cli.main([*FAST, "numpy", "--quick"]) == 0  # which starts none
+
+
+def test_ctrl_c_leaves_what_was_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(one: Implementation, optimizer: str) -> Alone:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bench, "alone", interrupted)
+    data = tmp_path / "x.json"
+    assert cli.main([*FAST, "numpy", "--json", str(data)]) == 130
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Interrupted" in said
+    assert "by itself" in said
+    found = json.loads(data.read_text())
+    assert found["interrupted"] is True
+    assert found["seconds"]["AdamW"]["300x64"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["Adm"], "no optimizer is called 'Adm'; did you mean Adam"),
+        (["--workload", "1x1M"], "no workload is called '1x1M'; did you mean 1M"),
+        (["--workload", "ResNet50"], "no workload is called 'ResNet50'; did you mean resnet50"),
+        (["--workload", "GPT-2"], "no workload is called 'GPT-2'; did you mean gpt2"),
+        (["--peers", "torch"], "no peer is called 'torch'; did you mean"),
+        (["--threads", "0"], "'0' is no whole number of at least 1"),
+        (["--report", "x.txt"], "must end in .html"),
+    ],
+)
+def test_names_that_are_refused(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["bench", *arguments])
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--workload", "100M"], "100M is measured with --device cuda alone"),
+        (["--device", "cuda", "--peers", "optax"], "--peers chooses among those on the processor"),
+        (["--device", "cuda", "groups"], "groups is not measured on a device; there are costs"),
+        (["--device", "cuda", "--workload", "300x64"], "300x64 is not measured on a device"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["bench", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_peer_that_is_not_here_is_refused_only_if_it_was_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = implementations.find_spec
+    monkeypatch.setattr(
+        implementations, "find_spec", lambda name: None if name == "optax" else real(name)
+    )
+    assert cli.main([*FAST, "optax"]) == 2
+    assert "optax cannot be timed: optax is not installed" in capsys.readouterr().err
+    _, absent = bench.chosen_implementations(None)
+    assert absent["optax"] == "optax is not installed"
+    assert "--peers torch-compiled" in absent.get("torch-compiled", "--peers torch-compiled")
+
+
+def test_a_subject_is_measured_and_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made_up = ("costs", (), lambda module, rounds, names: ([], [Bound("a cost", 3.0, 2.0, "µs")]))
+    monkeypatch.setitem(subjects.SUBJECTS, "costs", made_up)
+    assert cli.main(["bench", "costs"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "3.00 µs" in said
+    assert "missed" not in said
+    monkeypatch.setitem(subjects.SUBJECTS, "costs", ("costs", ("no_such_library",), made_up[2]))
+    assert cli.main(["bench", "costs"]) == 2
+    assert "costs is measured beside no_such_library" in capsys.readouterr().err
+
+
+def test_a_busy_machine_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(bench.os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(bench.os, "getloadavg", lambda: (0.5, 0.0, 0.0), raising=False)
+    assert bench.busy() == ""
+    monkeypatch.setattr(bench.os, "getloadavg", lambda: (3.9, 0.0, 0.0), raising=False)
+    assert "the load was 3.9 on 4 processors" in bench.busy()
