@@ -25,7 +25,7 @@ from optimkit.validation.report import conditions
 from optimkit.validation.report.delivery import deliver
 from optimkit.validation.report.terminal import console, show
 
-USUAL, USUAL_WORKLOADS = ["AdamW"], ["300x64", "1M", "resnet50"]
+USUAL, USUAL_WORKLOADS = ["AdamW"], ["300x64", "1M", "mix"]
 QUICK_WORKLOADS = ["300x64", "1M"]
 QUICK = Effort(rounds=9, seconds=1.5, lots=1)
 BESIDE = ("jax", "jaxlib", "optax", "thinc", "deepspeed", "scikit-learn")  # in the conditions
