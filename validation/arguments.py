@@ -48,11 +48,11 @@ def new_file(text: str) -> Path:
     """A type of argument: a file that can be written."""
     path = Path(text)
     try:
-        why = _why_not(path)
+        why = _why_not(path) if text else "the name of a file is missing"
     except (OSError, ValueError) as error:  # a name that is too long, or has a zero in it
         why = f"{getattr(error, 'strerror', None) or error}: {shorter(text)!r}"
-    if not text or why:
-        raise argparse.ArgumentTypeError(why or "the name of a file is missing")
+    if why:
+        raise argparse.ArgumentTypeError(why)
     return path
 
 
@@ -77,7 +77,9 @@ def shorter(text: str, most: int = 60) -> str:
 
 def _page_file(text: str) -> Path:
     if not text.lower().endswith((".html", ".htm")):
-        raise argparse.ArgumentTypeError(f"the page's name must end in .html, as {text}.html does")
+        raise argparse.ArgumentTypeError(
+            f"the page's name must end in .html, such as {Path(text).stem}.html"
+        )
     return new_file(text)
 
 
