@@ -58,6 +58,8 @@ def new_file(text: str) -> Path:
 
 def _why_not(path: Path) -> str:
     """Why a file cannot be written; empty if it can be."""
+    if "\0" in str(path):
+        raise ValueError("null character in the name of a file")
     if path.is_dir():
         return f"{path} is a folder"
     if not path.parent.is_dir():
@@ -77,9 +79,8 @@ def shorter(text: str, most: int = 60) -> str:
 
 def _page_file(text: str) -> Path:
     if not text.lower().endswith((".html", ".htm")):
-        raise argparse.ArgumentTypeError(
-            f"the page's name must end in .html, such as {Path(text).stem}.html"
-        )
+        name = f"{text.rpartition('.')[0] or text}.html"
+        raise argparse.ArgumentTypeError(f"the name of a page ends in .html, such as {name}")
     return new_file(text)
 
 
