@@ -82,4 +82,4 @@ def _result(name: str, future: Future[Any]) -> Any:
     try:
         return future.result()
     except BrokenProcessPool:
-        raise Refusal(f"the process that worked on {name} was ended from outside") from None
+        raise Refusal(f"the process that worked on {name} ended without a result") from None

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 from optimkit.validation.report.axes import Axis, number, shortened, thinned
 from optimkit.validation.report.document import (
@@ -94,6 +98,7 @@ CURVES = Curves("drift", "step", "|Δ|", {"one": [(1, 1e-8), (10, 2e-7), (100, 1
 HISTOGRAM = Histogram("apart", "ULP", {"for-loop": {"0": 12345, "1": 67, "2–3": 1}})
 BARS = Bars("time", "relative to torch", {"numba": (0.3, 0.33, 0.4), "torch": (1, 1, 1)}, 1.0)
 TABLE = Tabular("table", ["name", "count", ""], [["Adam", "1,234", Cell("✓", "good")]], ["note"])
+WIDE = Tabular("wide", [f"column {i}" for i in range(20)] + [""], [["1.234e-05"] * 21])
 
 
 def test_every_part_is_there_and_charts_are_text_too() -> None:
@@ -228,6 +233,16 @@ def test_many_failures_are_counted() -> None:
     assert "and 1,034 more" in reader.words
 
 
+def test_the_example_of_the_documentation() -> None:
+    text = (ROOT / "docs" / "reports.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    names: dict[str, str] = {}
+    exec(example, names)
+    assert "They drift apart slowly." in Reader(names["text"]).words
+    for picture in re.findall(r"\(pictures/(\S+)\)", text):
+        assert (ROOT / "docs" / "pictures" / picture).stat().st_size < 150_000
+
+
 # ---------------------------------------------------------------- numbers and axes
 
 
@@ -301,3 +316,33 @@ def test_text_and_lines_stand_out_in_light_and_dark() -> None:
                 assert contrast(colors[name], colors[ground]) >= 4.5, (name, ground)
         for name in (f"c{k}" for k in range(6)):
             assert contrast(colors[name], colors["ground"]) >= 3, name
+
+
+# ---------------------------------------------------------------- in a browser
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+FRAME = """<body><iframe src="page.html" style="width:390px;height:900px;border:0"></iframe><script>
+onload = () => { const inside = document.querySelector("iframe").contentDocument.documentElement
+document.body.title = `${inside.scrollWidth} of ${inside.clientWidth}` }</script></body>"""
+
+
+@pytest.mark.skipif(BROWSER is None, reason="there is no Chromium to look at a page with")
+@pytest.mark.parametrize("name", [HOSTILE, LONG])
+def test_no_page_scrolls_sideways_on_a_phone(name: str, tmp_path: Path) -> None:
+    assert BROWSER is not None
+    wide = Tabular(name, [name] * 4, [[name] * 4], [name], [1])
+    bars = Bars(name, name, {name: (1.0, 2.0, 3.0)}, 1, [name])
+    parts: list[Part] = [name, wide, WIDE, CURVES, HISTOGRAM, bars, Code(name)]
+    sections = [Section(name, parts), Section(name)]
+    whole = Document(name, name, "bad", [name], name, {name: name, "b": name}, sections)
+    text = page(whole).replace("<details>", "<details open>")
+    (tmp_path / "page.html").write_text(text, encoding="utf-8")
+    (tmp_path / "frame.html").write_text(FRAME)
+    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+    command += ["--allow-file-access-from-files", f"--user-data-dir={tmp_path}/profile"]
+    seen = subprocess.run(
+        [*command, (tmp_path / "frame.html").as_uri()], capture_output=True, text=True, timeout=60
+    ).stdout
+    found = re.search(r'title="(\d+) of (\d+)"', seen)
+    assert found is not None, seen[-500:]
+    assert int(found[1]) <= int(found[2])

@@ -159,7 +159,7 @@ def test_results_of_processes_and_files_that_will_not_come(tmp_path: Path) -> No
 
 
 def test_a_process_that_is_ended_is_named() -> None:
-    with pytest.raises(Refusal, match="the process that worked on b was ended from outside"):
+    with pytest.raises(Refusal, match="the process that worked on b ended without a result"):
         dict(in_processes({"b": (leave, (9,))}, 1))
 
 

@@ -47,11 +47,11 @@ a { color: var(--c0) }
 }
 .conditions div { display: flex; gap: .6rem; padding: .15rem 0 }
 .conditions .wide { grid-column: 1 / -1 }
-.conditions dt { color: var(--soft); flex: none; width: 7.5rem; overflow-wrap: normal }
+.conditions dt { color: var(--soft); flex: none; width: 7.5rem }
 .conditions dd { margin: 0; min-width: 0 }
 nav { font-size: .9rem }
 nav ul { list-style: none; display: flex; flex-wrap: wrap; gap: .2rem 1.4rem; padding: 0 }
-.scroll { overflow-x: auto; margin: .75rem 0; max-width: 100% }
+.scroll { position: relative; overflow-x: auto; margin: .75rem 0; max-width: 100% }
 .scroll:focus-visible { outline: 2px solid var(--c0); outline-offset: 2px }
 table {
   border-collapse: collapse; font-size: .875rem; line-height: 1.35; overflow-wrap: normal;
