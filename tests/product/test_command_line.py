@@ -150,7 +150,7 @@ def test_interrupted_before_anything_was_found(
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no such device here")
-@pytest.mark.parametrize("arguments", [["list"], ["explain", "SGD", "--raw"]])
+@pytest.mark.parametrize("arguments", [["explain", "StepLR"], ["explain", "SGD", "--raw"]])
 def test_a_full_disk(arguments: list[str]) -> None:
     command = [sys.executable, "-m", "optimkit", *arguments]
     with open("/dev/full", "w") as full:
@@ -162,7 +162,7 @@ def test_a_full_disk(arguments: list[str]) -> None:
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 def test_a_stream_that_is_closed(stream: str) -> None:
     code = f"import os, sys; os.close({1 if stream == 'stdout' else 2}); sys.{stream} = None"
-    code += "; from optimkit.validation.cli import main; sys.exit(main(['list']))"
+    code += "; from optimkit.validation.cli import main; sys.exit(main(['explain', 'StepLR']))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (result.returncode, result.stderr) == (0, "")
 
