@@ -47,11 +47,11 @@ a { color: var(--c0) }
 }
 .conditions div { display: flex; gap: .6rem; padding: .15rem 0 }
 .conditions .wide { grid-column: 1 / -1 }
-.conditions dt { color: var(--soft); flex: none; width: 7.5rem; overflow-wrap: normal }
+.conditions dt { color: var(--soft); flex: none; width: 7.5rem }
 .conditions dd { margin: 0; min-width: 0 }
 nav { font-size: .9rem }
 nav ul { list-style: none; display: flex; flex-wrap: wrap; gap: .2rem 1.4rem; padding: 0 }
-.scroll { overflow-x: auto; margin: .75rem 0; max-width: 100% }
+.scroll { position: relative; overflow-x: auto; margin: .75rem 0; max-width: 100% }
 .scroll:focus-visible { outline: 2px solid var(--c0); outline-offset: 2px }
 table {
   border-collapse: collapse; font-size: .875rem; line-height: 1.35; overflow-wrap: normal;
@@ -99,7 +99,7 @@ details { font-size: .85rem; margin: .3rem 0 } summary { cursor: pointer; color:
 .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }
 @media (max-width: 30rem) {
   .conditions div { flex-wrap: wrap; gap: 0 .6rem }
-  tbody th { max-width: 45vw } .chart { font-size: 14px }
+  tbody th { max-width: 45vw } .chart { font-size: 14px } .chart .small { font-size: 12px }
 }
 @media print {
   body { max-width: none; padding: 0; font-size: 10pt }
