@@ -21,7 +21,8 @@ from optimkit.validation.comparison.departures import (
     Departure,
 )
 from optimkit.validation.comparison.fitting import Options, ends, fit, flips, is_round
-from optimkit.validation.comparison.probes import Probe, Run, Spread, run
+from optimkit.validation.comparison.probes import Probe
+from optimkit.validation.comparison.runs import Run, Spread, run
 from optimkit.validation.comparison.texts import Change, Text
 
 Array = np.ndarray[Any, Any]

@@ -8,6 +8,8 @@ the direction is the same at every step, as that of a rounded number is; in the 
 
 from __future__ import annotations
 
+from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,37 +22,67 @@ _SPAN = 2.0**20  # near the ends of the range by this factor, the order decides 
 
 
 class Noise:
-    """Where noisy arrays have their noise from; `begin` says which step it is for."""
+    """Where noisy arrays have their noise from; `begin` says which step it is for.
 
-    def __init__(self, shape: tuple[int, ...], dtype: Any, seed: int = 0) -> None:
-        self.shape, self.dtype = (SAMPLES, *shape), np.dtype(dtype)
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the parameter.
+    seed : int
+    sample : int, optional
+        Which of `SAMPLES` this is, of a rule that works on whole arrays; else all of them are
+        computed at once, along a first axis.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], seed: int = 0, sample: int | None = None
+    ) -> None:
+        self.sample = sample
         self.generator = np.random.default_rng(seed)
         self.drawn: list[Any] = []
         self.begin(0)
         self.edge = np.zeros(shape, bool)  # where a result was near the ends of the range
-        limits = np.finfo(self.dtype)
-        self.low, self.high = float(limits.tiny) * _SPAN, float(limits.max) / _SPAN
+
+    def given(self, array: Any) -> NoisyArray:
+        """What a rule is given: an array whose arithmetic is noisy."""
+        return noisy(array if self.sample is not None else np.repeat(array[None], SAMPLES, 0), self)
 
     def begin(self, step: int) -> None:
         """Begin a step."""
         self.count, self.phase = 0, step % PERIOD
 
-    def next(self) -> Any:
+    def next(self, shape: tuple[int, ...], dtype: Any) -> Any:
         """Factors of 1 and its neighbours, for the next operation of a step."""
         if self.count == len(self.drawn):
-            units = self.generator.integers(-1, 2, (PERIOD, *self.shape)).astype(self.dtype)
-            units[:, : SAMPLES // 2] = units[0, : SAMPLES // 2]
-            self.drawn.append(1 + units * np.finfo(self.dtype).eps)
+            self.drawn.append(None)
+        drawn = self.drawn[self.count]
+        if drawn is None or drawn.shape[1:] != shape or drawn.dtype != dtype:
+            units = self.generator.integers(-1, 2, (PERIOD, *shape)).astype(dtype)
+            steady: Any = slice(SAMPLES // 2)  # samples, of which this may be one
+            if self.sample is None:
+                units[:, steady] = units[0, steady]
+            elif self.sample < SAMPLES // 2:
+                units[:] = units[0]
+            drawn = self.drawn[self.count] = 1 + units * limits(dtype).eps
         self.count += 1
-        return self.drawn[self.count - 1][self.phase]
+        return drawn[self.phase]
 
     def moved(self, result: Any) -> Any:
         """A result, moved."""
-        size = np.abs(result)
-        odd = ((size < self.low) & (size > 0)) | ~(size <= self.high)
+        size, ends = np.abs(result), limits(result.dtype)
+        odd = ((size < ends.low) & (size > 0)) | ~(size <= ends.high)
         if odd.any():
-            self.edge |= odd.reshape(-1, *self.edge.shape).any(0)
-        return result * self.next()
+            alike = result.shape[result.ndim - self.edge.ndim :] == self.edge.shape
+            self.edge |= odd.reshape(-1, *self.edge.shape).any(0) if alike else True
+        return result * self.next(result.shape, result.dtype)
+
+
+@cache
+def limits(dtype: Any) -> SimpleNamespace:
+    """The machine epsilon of a dtype, and where its range begins to end."""
+    found = np.finfo(dtype)
+    low, high = float(found.tiny) * _SPAN, float(found.max) / _SPAN
+    return SimpleNamespace(eps=found.eps, low=low, high=high)
 
 
 class NoisyArray(np.ndarray[Any, Any]):
