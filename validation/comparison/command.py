@@ -27,7 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="an optimizer's class, a function that makes one, or a function (param, grad, state, "
         "step) -> (param, state); also package.module:NAME",
     )
-    parser.add_argument("optimizer", metavar="OPTIMIZER", help="the rule it should be")
+    parser.add_argument(
+        "optimizer",
+        metavar="OPTIMIZER",
+        help="the rule it should be; also FILE.py:NAME, a rule of your own",
+    )
     add_option(parser, "options of both, such as lr=0.1; else the candidate's own defaults")
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write it for machines")
     parser.add_argument("--quick", action="store_true", help="a long run of 100 steps, not 1,000")
@@ -39,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
     console = Console(highlight=False)
     try:
-        rule = rule_named(args.optimizer)
+        rule = rule_named(load(args.optimizer) if ":" in args.optimizer else args.optimizer)
         options = read_options(rule, args.option)
         rule.bind(**options)
         candidate = load(args.candidate)

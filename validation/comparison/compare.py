@@ -11,6 +11,7 @@ import numpy as np
 import optimkit as ok
 from optimkit.validation.comparison.candidates import Unusable
 from optimkit.validation.comparison.circumstances import (
+    LOSSES,
     SIZES,
     Circumstance,
     circumstances,
@@ -28,6 +29,8 @@ from optimkit.validation.comparison.judging import (
     relative,
     units,
 )
+from optimkit.validation.comparison.kinds import kind_of
+from optimkit.validation.comparison.others import another
 from optimkit.validation.comparison.reading import Reading, read_candidate, rule_named
 
 DTYPES = ("float64", "float32")
@@ -116,7 +119,8 @@ class Outcome:
     @property
     def rule_holds(self) -> bool:
         """Whether its steps are the rule's, whatever else differs."""
-        return all(f.verdict != DIFFERENT for f in self.findings if f.circumstance == SIZES)
+        judging = [f for f in self.findings if f.circumstance in (SIZES, LOSSES)]
+        return all(f.verdict != DIFFERENT for f in judging)
 
     @property
     def departure(self) -> str | None:
@@ -211,22 +215,32 @@ def stages(reading: Reading, rule: type[ok.Optimizer], quick: bool) -> list[tupl
     """What there is to do, by name, in this order."""
     work: list[tuple[str, Stage]] = []
     for dtype in DTYPES:
-        for circumstance in circumstances(dtype, reading.candidate, quick):
+        for circumstance in circumstances(dtype, reading.candidate, rule, reading.options, quick):
             work.append(
                 (f"{circumstance.name}, {dtype}", _Trying(reading, rule, circumstance, dtype))
             )
-            if circumstance.name == SIZES:
-                work.append(("what it computes", _diagnose))
+            if circumstance.judging:
+                work.append(("what it computes", _Diagnosing(reading, rule)))
     return work
 
 
-def _diagnose(result: Outcome) -> None:
-    if result.judge is not None and not result.explanations:
-        result.explanations = result.judge.explain()
+@dataclass
+class _Diagnosing:
+    """Finds out what a candidate computes, and whether it is another of the library's."""
+
+    reading: Reading
+    rule: type[ok.Optimizer]
+
+    def __call__(self, result: Outcome) -> None:
+        judge, last = result.judge, result.findings[-1]
+        if judge is None or result.explanations:
+            return
+        kind = kind_of(self.rule, self.reading.options)
+        result.explanations = judge.explain(lambda x: another(self.reading.thing, judge, kind, x))
         first = next(iter(result.explanations), None)
         if first and not first.rounds and first.sure != PART:  # smaller than numbers of float32
-            result.findings[-1].verdict = DIFFERENT
-        _explain(result.findings[-1], result, [result.judge])
+            last.verdict = DIFFERENT
+        _explain(last, result, [judge])
 
 
 def _explain(finding: Finding, result: Outcome, judges: list[Diagnosis]) -> None:
@@ -267,7 +281,7 @@ class _Trying:
             _judge(finding, judges[-1], values)
         if first and finding.verdict == FLOAT32 and first.verdict != FLOAT32:
             finding.verdict = DIFFERENT
-        if name == SIZES and not result.judge:
+        if self.circumstance.judging and not result.judge:
             result.judge = judges[0]
         _explain(finding, result, judges)
 
@@ -295,10 +309,14 @@ def _judge(finding: Finding, judge: Diagnosis, values: dict[str, Any]) -> None:
     for name, reference in made.values.items():
         if name not in values or values[name].shape != reference.shape:
             continue
-        start = probe.start if name == "param" else np.zeros_like(probe.start)
+        if name != "param" and probe.shapes and reference.shape != made.param.shape:
+            start, gradients, where = np.zeros_like(reference[0]), reference * np.nan, True
+        else:
+            start = probe.start if name == "param" else np.zeros_like(probe.start)
+            gradients, where = probe.gradients, away
         with np.errstate(all="ignore"):
             near = np.abs(values[name] - reference) <= judge.spread.of(name)
-        differs = ~near & away & (units(values[name], reference) > 0)
-        first = first_difference(name, values[name], reference, start, probe.gradients, differs)
+        differs = ~near & where & (units(values[name], reference) > 0)
+        first = first_difference(name, values[name], reference, start, gradients, differs)
         if first and name not in [x.quantity for x in finding.differences]:
             finding.differences.append(first)

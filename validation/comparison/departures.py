@@ -124,7 +124,11 @@ DEPARTURES = (
                 "step → (step + 1)"),
     _wrong("step off by one in one place", "one correction has the number of the next step",
            "B**step → B ** (step + 1)"),
-    # weight decay
+    # weight decay; what is done to a gradient that has been used already is nothing
+    _wrong("decay missing", "there is no weight decay",
+           "param = param * (1 - LR * DECAY) → pass"),
+    _wrong("decay missing", "there is no weight decay",
+           "grad = grad + DECAY * param → pass"),
     _wrong(
         "decoupled decay in place of coupled",
         "the parameter shrinks by lr * weight_decay; the gradient has no part of it",
@@ -145,10 +149,6 @@ DEPARTURES = (
            "1 - LR * DECAY → 1 - DECAY"),
     _wrong("decay times lr", "the penalty is multiplied by the learning rate too",
            "grad + DECAY * param → grad + hyper.lr * DECAY * param"),
-    _wrong("decay missing", "there is no weight decay",
-           "param = param * (1 - LR * DECAY) → pass"),
-    _wrong("decay missing", "there is no weight decay",
-           "grad = grad + DECAY * param → pass"),
     # momentum
     _wrong(
         "dampening on the first step",
@@ -217,6 +217,65 @@ DEPARTURES = (
     ),
     _wrong("maximum missing", "the second moment of this step divides, not the largest so far",
            "xp.maximum(S, v) → v"),
+    # rows, columns and matrices
+    _wrong(
+        "second moment not factored",
+        "the second moment of a matrix is kept whole, not as a row and a column",
+        "param.ndim < 2 → True",
+        "state['variance'] → state.get('variance', 0 * grad)",
+    ),
+    _throughout(
+        "eps added to the squares",
+        "eps1 is added to the squared gradient, as in the paper, and bounds no root",
+        "grad * grad → grad * grad + eps1",
+        "A / grad.shape[N] → A / grad.shape[N] + eps1",
+        "at_least(xp, eps1, A) → A",
+    ),
+    _throughout("sums in place of means", "rows and columns have the sums of squares",
+                "A / grad.shape[N] → A"),
+    _wrong("factors without their mean", "the product of row and column is not divided",
+           "xp.sqrt(R / M) * xp.sqrt(C) → xp.sqrt(R) * xp.sqrt(C)"),
+    _wrong("step not relative to the parameter",
+           "the step has a size of its own, whatever the parameter's",
+           "at_least(xp, E, root_mean_square(xp, P)) * R → root_mean_square(xp, P) * 0 + R"),
+    _wrong("least size of the parameter missing", "a parameter near zero stays there",
+           "at_least(xp, E, root_mean_square(xp, P)) → root_mean_square(xp, P)"),
+    _wrong("constant step", "the step is lr from the first on, not the smaller of lr and its schedule",
+           "min(LR, 1 / S) → LR"),
+    _wrong("update not clipped", "however large its root mean square is, the update is taken whole",
+           "-A / at_least(xp, 1.0, R) → -A"),
+    _wrong("decay missing", "there is no weight decay",
+           "param * (1 - LR * DECAY) if DECAY else param → param"),
+    _wrong(
+        "coupled decay in place of decoupled",
+        "weight_decay * param is added to the gradient and passes through the moments",
+        "param = param * (1 - LR * DECAY) if DECAY else param → grad = grad + DECAY * param",
+    ),
+    _wrong("decay times the step", "the parameter shrinks by weight_decay and the size of this step",
+           "param * (1 - LR * DECAY) → param * xp.astype(1 - alpha * DECAY, param.dtype)"),
+    _wrong("share of the gradient missing", "the buffer is momentum * buffer + grad",
+           "lerp_as_torch(xp, S, G, 1 - M) → M * S + G"),
+    _wrong("no look-ahead", "the direction is the momentum itself, as without Nesterov",
+           "lerp_as_torch(xp, G, S, M) if N else S → S"),
+    _wrong("look-ahead by the whole gradient", "Nesterov's direction is grad + momentum * buffer",
+           "lerp_as_torch(xp, G, S, M) if N else S → G + M * S if N else S"),
+    _wrong("lr adjusted by the other side", "a wide matrix has the larger step, not a tall one",
+           "R / max(C, 1) → C / max(R, 1)"),
+    _wrong("lr not adjusted", "the step does not depend on the shape",
+           "max(1, A) ** 0.5 → 1.0"),
+    _wrong("lr adjusted below 1", "a wide matrix has a smaller step", "max(1, A) ** 0.5 → A ** 0.5"),
+    _wrong("lr adjusted without root", "the step grows with the quotient of the sides, not its root",
+           "max(1, A) ** 0.5 → max(1, A)"),
+    _wrong("cubic Newton-Schulz", "the coefficients are 1.5, -0.5 and 0",
+           "hyper.ns_coefficients → (1.5, -0.5, 0.0)"),
+    _wrong("quintic Newton-Schulz of Taylor's coefficients",
+           "the coefficients are 1.875, -1.25 and 0.375",
+           "hyper.ns_coefficients → (1.875, -1.25, 0.375)"),
+    _wrong("eps added to the norm", "eps is added to the norm, and is not its least value",
+           "xp.maximum(N, xp.full_like(N, E)) → N + E"),
+    # sparse gradients
+    _wrong("eps after the correction", "eps is added to the corrected second moment, as in Adam",
+           "xp.sqrt(v) + EPS → xp.sqrt(v) + EPS * sqrt(1 - beta2**step)"),
     _throughout("maximize missing", "the sign of the gradient is not turned",
                 "hyper.maximize → False"),
     # slips, which are not known by a name
@@ -240,6 +299,7 @@ DEPARTURES = (
     _slip("comparison", "a comparison is turned round", "A < B → A > B"),
 )  # fmt: skip
 
+_NUMBERS = tuple(f"A {x} B → scalar32(A {x} B)" for x in ("+", "-", "*", "/", "**"))
 _WRITTEN_OUT = "lerp(M, G, W, xp) → M * (1 - W) + W * G"
 ROUNDINGS = (
     _rounding(
@@ -264,10 +324,11 @@ ROUNDINGS = (
            "-(A / C) * M / D → -A * (M / C) / D"),
     _order("corrected second moment", "the root is taken after the correction, not before",
            "xp.sqrt(V) / C**0.5 → xp.sqrt(V / C)"),
+    _rounding("iteration in full precision", "nothing is rounded to bfloat16",
+              "bfloat16(xp, D) → D", "rounded(xp, D) → D",
+              "add_product(xp, B, D, A, P) → B * D + A * (D @ P if D.shape[0] > D.shape[1] else P @ D)"),
     _rounding("scalars of float32", "numbers that are no arrays are rounded to float32",
-              "A + B → scalar32(A + B)", "A - B → scalar32(A - B)", "A * B → scalar32(A * B)",
-              "A / B → scalar32(A / B)", "A ** B → scalar32(A ** B)",
-              "hyper.N → scalar32(hyper.N)"),
+              *_NUMBERS, "hyper.N → scalar32(hyper.N)"),
 )  # fmt: skip
 
 # Orders of operation that are as good as the rule's own.
@@ -288,3 +349,5 @@ ORDERS = (
 )
 
 SCALARS = next(entry for entry in ROUNDINGS if entry.name == "scalars of float32")
+COMPUTED = _rounding("computed numbers", "", *_NUMBERS)  # not options, which are what they are
+UNROUNDED = next(entry for entry in ROUNDINGS if entry.name == "iteration in full precision")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import SimpleNamespace
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 import optimkit as ok
+from optimkit.validation.comparison.choices import choices
 from optimkit.validation.comparison.departures import (
     DEPARTURES,
     ROUNDING,
@@ -20,18 +21,42 @@ from optimkit.validation.comparison.departures import (
     WRONG,
     Departure,
 )
-from optimkit.validation.comparison.fitting import Options, ends, fit, flips, is_round
+from optimkit.validation.comparison.fitting import (
+    GRID,
+    NARROWED,
+    Options,
+    ends,
+    fit,
+    flips,
+    is_round,
+)
 from optimkit.validation.comparison.probes import Probe
 from optimkit.validation.comparison.runs import Run, Spread, run
 from optimkit.validation.comparison.texts import Change, Text
 
 Array = np.ndarray[Any, Any]
 BITS, OPERATIONS, NUMBERS, PART = "equal in bits", "all but rounding", "float32 numbers", "a part"
+Seek = Callable[[float], "Explanation | None"]
 SURE = (BITS, OPERATIONS, NUMBERS, PART)
 RANK = {WRONG: 0, SLIP: 1, ROUNDING: 2}
-CHECKED, BASES, FITTED = 8, 16, 4  # how many of the nearest are looked at more closely
 NEAR = 0.1  # digits beyond rounding, in the mean, at which a rule is probably the right one
 MOST_DIGITS = 20.0
+LEAST_JUDGED = 0.2  # of the values: where order decides more, nothing is another rule
+# What a rule may raise that a change has made senseless.
+FAILURES = (ArithmeticError, AttributeError, LookupError, NameError, TypeError, ValueError)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How many of the nearest are checked, changed once more and fitted, and how finely."""
+
+    checked: int
+    bases: int
+    fitted: int
+    fineness: tuple[int, int]
+
+
+THOROUGH, BRIEF = Effort(8, 16, 4, (GRID, NARROWED)), Effort(3, 4, 1, (10, 14))
 
 
 @dataclass
@@ -54,6 +79,9 @@ class Explanation:
         Which part of the values that differ from the rule's it reproduces to rounding.
     sure : str
         What it reproduces: one of `SURE`.
+    run : Run
+    other : bool
+        Whether it is another rule of the library, with these options.
     """
 
     text: Text
@@ -64,18 +92,27 @@ class Explanation:
     share: float = 0.0
     sure: str = PART
     run: Run | None = None
+    other: bool = False
 
     @property
     def name(self) -> str:
         """What it is called: its departures, and other options."""
         parts = [departure.name for departure in self.departures]
         parts += [f"{name}={value!r}" for name, value in self.options.items()]
+        if self.other:
+            return self.optimizer.__name__ + (f" with {', '.join(parts)}" if parts else "")
         return " and ".join(parts)
+
+    @property
+    def optimizer(self) -> type[ok.Optimizer]:
+        """Whose rule it is."""
+        return self.text.optimizer
 
     @property
     def rounds(self) -> bool:
         """Whether it is a matter of rounding alone."""
-        return not self.options and all(x.kind == ROUNDING for x in self.departures)
+        known = all(x.kind == ROUNDING for x in self.departures)
+        return known and not self.options and not self.other
 
     @property
     def changes(self) -> list[Change]:
@@ -89,6 +126,7 @@ class Explanation:
             "name": self.name,
             "departures": departures,
             "options": self.options,
+            "optimizer": self.optimizer.__name__,
             "equals": self.equals,
             "sure": self.sure,
             "share": self.share,
@@ -121,6 +159,7 @@ class Diagnosis:
     ) -> None:
         self.optimizer, self.options, self.probe, self.values = optimizer, options, probe, values
         self.text = Text.of(optimizer)
+        self.effort = BRIEF if probe.shapes else THOROUGH  # whole arrays take longer
         self.reference = self.run(self.text, {})
         self.equal = np.array_equal(self.reference.param, values, equal_nan=True)
         self.spread = self._spread(self.text, {}, self.reference)
@@ -130,22 +169,30 @@ class Diagnosis:
         """Where the candidate differs from the rule by more than rounding."""
         return self.differs(self.reference, self.spread.operations)
 
-    def hyper(self, changes: Options) -> SimpleNamespace:
-        """The options by attribute, some of them changed."""
+    def hyper(self, changes: Options, optimizer: Any = None) -> SimpleNamespace:
+        """The options by attribute, some of them changed; of another rule, all that it has."""
+        optimizer = optimizer or self.optimizer
+        options = self.options if optimizer is self.optimizer else {}
         try:
-            bound = self.optimizer.bind(**self.options | changes)
+            bound = optimizer.bind(**options | changes)
         except TypeError:  # a flag that the constructor decides on
-            bound = self.optimizer.bind(**self.options)
+            bound = optimizer.bind(**options)
             vars(bound).update(changes)
-        bound.sparse = False
+        bound.sparse = self.probe.touched is not None and optimizer.needs_sparse
         result: SimpleNamespace = bound
         return result
 
     def run(self, text: Text, changes: Options) -> Run:
-        return run(text.function(), text.optimizer, self.hyper(changes), self.probe)
+        hyper = self.hyper(changes, text.optimizer)
+        return run(text.function(), text.optimizer, hyper, self._probe(text))
+
+    def _probe(self, text: Text) -> Probe:
+        dense = self.probe.touched is not None and not text.optimizer.needs_sparse
+        return replace(self.probe, touched=None) if dense else self.probe
 
     def _spread(self, text: Text, changes: Options, made: Run) -> Spread:
-        return Spread(text, self.hyper(changes), self.probe, made)
+        hyper = self.hyper(changes, text.optimizer)
+        return Spread(text, hyper, self._probe(text), made)
 
     def _distance(self, made: Run) -> Array:
         with np.errstate(all="ignore"):
@@ -163,26 +210,54 @@ class Diagnosis:
         """How near a changed rule comes; None if it fails or changes nothing."""
         try:
             made = self.run(text, options or {})
-        except (ArithmeticError, TypeError, KeyError, NameError, ValueError):
+        except FAILURES:
             return None
         if (made.param.dtype, made.param.shape) != (self.values.dtype, self.values.shape):
             return None
         if np.array_equal(made.param, self.reference.param, equal_nan=True):
             return None
-        away = ~self.spread.edge
-        with np.errstate(all="ignore"):
-            digits = np.log10(1 + (self._distance(made) / self.spread.operations)[:, away])
-        digits = np.minimum(digits, MOST_DIGITS)
         within = (self._distance(made) <= self.spread.operations)[self.usual]
         share = float(within.mean()) if within.size else 1.0
         return Explanation(
             text,
             tuple(departures),
             options or {},
-            digits=float(digits.mean()),
+            digits=self._digits(made),
             share=share,
             run=made,
         )
+
+    def as_it_is(self, options: Options) -> Explanation:
+        """The rule itself, as what a candidate held against another rule may be."""
+        digits = self._digits(self.reference)
+        return Explanation(self.text, options=options, digits=digits, run=self.reference)
+
+    def checked_as_it_is(self, found: Explanation) -> Explanation:
+        """The same with how sure it is."""
+        if self.equal:
+            return replace(found, sure=BITS, share=1.0)
+        judged = ~self.spread.edge
+        enough = judged.mean() > LEAST_JUDGED and np.isfinite(self.spread.operations).mean() > 0.5
+        if enough and not self.usual.any():
+            return replace(found, sure=OPERATIONS, share=1.0)
+        return found
+
+    def option_changes(self, base: Explanation) -> list[Explanation]:
+        """Other values of one option, nearest first."""
+        flipped = (
+            replace(base, options=base.options | flip)
+            for flip in flips(self.optimizer, self.options | base.options)
+        )
+        return sorted([*self._all(flipped), *self.fits(base)], key=lambda x: x.digits)
+
+    def _digits(self, made: Run) -> float:
+        """How far off, in the mean of the digits by which values differ beyond rounding."""
+        away = ~self.spread.edge
+        if not away.any():  # rounding decides everything
+            return MOST_DIGITS
+        with np.errstate(all="ignore"):
+            digits = np.log10(1 + (self._distance(made) / self.spread.operations)[:, away])
+        return float(np.fmin(digits, MOST_DIGITS).mean())
 
     def accounts(self, explanation: Explanation) -> bool:
         """Whether an explanation that was found elsewhere reproduces these values too."""
@@ -191,9 +266,12 @@ class Diagnosis:
             made = self.run(changed, options)
         except ArithmeticError:
             return False
+        distance = self._distance(made)
+        if (distance <= self.spread.operations)[:, ~self.spread.edge].all():
+            return True
         own = self._spread(changed, options, made)
         tolerance = own.scalars if explanation.sure == NUMBERS else own.operations
-        within = self._distance(made) <= np.fmax(tolerance, self.spread.operations)
+        within = distance <= np.fmax(tolerance, self.spread.operations)
         return bool(within[:, ~(own.edge | self.spread.edge)].all())
 
     def checked(self, found: Explanation) -> Explanation:
@@ -221,10 +299,14 @@ class Diagnosis:
     def singles(self, base: Explanation) -> Iterator[Explanation]:
         """Everything that is one change more."""
         for departure in DEPARTURES:
+            if departure.kind == SLIP and self.probe.losses:  # a search takes too long for all
+                continue
             for text in departure.applied(base.text):
                 yield replace(base, text=text, departures=(*base.departures, departure))
-        for flip in flips(self.optimizer, self.options):
-            yield replace(base, options=base.options | flip)
+        flipped = flips(self.optimizer, self.options)
+        chosen = choices(self.optimizer, self.options, numbers=bool(self.probe.losses))
+        for change in (*flipped, *chosen):
+            yield replace(base, options=base.options | change)
 
     def _all(self, tried: Iterator[Explanation]) -> list[Explanation]:
         """Those that can be run, nearest first; of several that do the same, the best known."""
@@ -238,12 +320,16 @@ class Diagnosis:
 
     def fits(self, base: Explanation) -> Iterator[Explanation]:
         """Options with the values that come nearest."""
+        if self.probe.losses:
+            return
 
         def distance(change: Options) -> float:
             made = self.scored(base.text, base.departures, base.options | change)
             return made.digits if made else MOST_DIGITS
 
-        for _, change in fit(self.optimizer, self.options | base.options, distance):
+        for _, change in fit(
+            self.optimizer, self.options | base.options, distance, *self.effort.fineness
+        ):
             made = self.scored(base.text, base.departures, base.options | change)
             if made:
                 yield made
@@ -253,7 +339,7 @@ class Diagnosis:
 
         An option with many digits was fitted, and nobody chose it.
         """
-        checked = [self.checked(x) for x in found[:CHECKED] if is_round(x.options)]
+        checked = [self.checked(x) for x in found[: self.effort.checked] if is_round(x.options)]
         exact = [x for x in checked if x.sure in levels]
         return min(exact, key=lambda x: (x.rank, SURE.index(x.sure), x.digits), default=None)
 
@@ -262,7 +348,7 @@ class Diagnosis:
         found: list[Explanation] = []
         for i, base in enumerate(bases):
             more = self._all(self.singles(base))
-            if i < FITTED and not (more and more[0].digits < NEAR):
+            if i < self.effort.fitted and not (more and more[0].digits < NEAR):
                 more = [*more, *self.fits(base)]
             found = sorted([*found, *more], key=lambda x: (x.digits, x.rank))
             if found and found[0].digits < NEAR and self.best(found, BITS, OPERATIONS):
@@ -282,6 +368,7 @@ class Diagnosis:
             for one in ones
             for entry in ROUNDINGS
             for text in entry.applied(one.text)
+            if not self.probe.shapes  # which sums round in an order of their own
         ]
         for tried in (ones, twos):
             for x in self._all(iter(tried)):
@@ -290,8 +377,10 @@ class Diagnosis:
                     return replace(x, sure=BITS, share=1.0)
         return None
 
-    def explain(self) -> list[Explanation]:
+    def explain(self, another: Seek = lambda nearer: None) -> list[Explanation]:
         """What explains the candidate, best first; nothing if it is the rule in every bit.
+
+        Before two changes are tried, `another` looks for another rule, given how near one comes.
 
         The first either reproduces everything, as its `sure` says, or is the nearest there is; the
         second is the nearest but for it.
@@ -313,8 +402,10 @@ class Diagnosis:
         if found := self.best(fitted, BITS, OPERATIONS):
             return self._with_runner_up(found, [*fitted, *singles])
         singles = sorted([*singles, *fitted], key=lambda x: (x.digits, x.rank))
+        if found := another(singles[0].digits if singles else MOST_DIGITS):
+            return [found, *singles[:1]]
         near = self.best(singles, NUMBERS)  # which a second change may make all but rounding
-        pairs = self.pairs([near] if near else singles[:BASES])
+        pairs = self.pairs([near] if near else singles[: self.effort.bases])
         found = self.best(pairs, BITS, OPERATIONS) or near or self.best(pairs, NUMBERS)
         if found:
             return self._with_runner_up(found, [*pairs, *singles])
@@ -328,14 +419,16 @@ class Diagnosis:
         if len(found.departures) > 1 or found.options:
             return {}
         own = Diagnosis(self.optimizer, self.options, self.probe, found.run.param)
-        fitted = own.fits(Explanation(self.text))
+        fitted = own.fits(Explanation(self.text)) if self.effort is THOROUGH else ()
         nearest = min(fitted, key=lambda x: x.digits, default=Explanation(self.text))
         changes = [*flips(self.optimizer, self.options), *ends(self.optimizer, self.options)]
         changes += [nearest.options] if nearest.digits < NEAR and is_round(nearest.options) else []
-        return next(
-            (change for change in changes if own.accounts(Explanation(self.text, options=change))),
-            {},
-        )
+        return next((change for change in changes if own.reproduced(change)), {})
+
+    def reproduced(self, options: Options) -> bool:
+        """Whether the rule with other options does the same as the candidate."""
+        made = self.scored(self.text, (), options)
+        return made is not None and self.checked(made).sure in (BITS, OPERATIONS)
 
     def _with_runner_up(self, found: Explanation, others: list[Explanation]) -> list[Explanation]:
         ordered = sorted(others, key=lambda x: x.digits)

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from optimkit.rounding import float32
+
 SAMPLES = 8
 PERIOD = 4  # steps after which changing directions come again
 # What IEEE 754 computes without rounding.
@@ -45,7 +47,8 @@ class Noise:
 
     def given(self, array: Any) -> NoisyArray:
         """What a rule is given: an array whose arithmetic is noisy."""
-        return noisy(array if self.sample is not None else np.repeat(array[None], SAMPLES, 0), self)
+        alone = self.sample is not None
+        return noisy(np.array(array) if alone else np.repeat(array[None], SAMPLES, 0), self)
 
     def begin(self, step: int) -> None:
         """Begin a step."""
@@ -67,13 +70,25 @@ class Noise:
         self.count += 1
         return drawn[self.phase]
 
+    def vanished(self, factors: list[Any]) -> None:
+        """Factors of which a number is 0: where another is large, the square of that one is not a
+        number in another order."""
+        for x in factors:
+            if isinstance(x, np.ndarray) and (large := ~(np.abs(x) <= limits(x.dtype).root)).any():
+                self._mark(large)
+
+    def _mark(self, odd: Any) -> None:
+        alike = odd.shape[odd.ndim - self.edge.ndim :] == self.edge.shape
+        self.edge |= odd.reshape(-1, *self.edge.shape).any(0) if alike else True
+
     def moved(self, result: Any) -> Any:
         """A result, moved."""
+        if self.sample:  # the first sample has told where the ends of the range are near
+            return result * self.next(result.shape, result.dtype)
         size, ends = np.abs(result), limits(result.dtype)
         odd = ((size < ends.low) & (size > 0)) | ~(size <= ends.high)
         if odd.any():
-            alike = result.shape[result.ndim - self.edge.ndim :] == self.edge.shape
-            self.edge |= odd.reshape(-1, *self.edge.shape).any(0) if alike else True
+            self._mark(odd)
         return result * self.next(result.shape, result.dtype)
 
 
@@ -82,7 +97,7 @@ def limits(dtype: Any) -> SimpleNamespace:
     """The machine epsilon of a dtype, and where its range begins to end."""
     found = np.finfo(dtype)
     low, high = float(found.tiny) * _SPAN, float(found.max) / _SPAN
-    return SimpleNamespace(eps=found.eps, low=low, high=high)
+    return SimpleNamespace(eps=found.eps, low=low, high=high, root=high**0.5)
 
 
 class NoisyArray(np.ndarray[Any, Any]):
@@ -99,6 +114,8 @@ class NoisyArray(np.ndarray[Any, Any]):
         plain = [x.view(np.ndarray) if isinstance(x, NoisyArray) else x for x in inputs]
         out = kwargs.pop("out", None)
         result = getattr(ufunc, method)(*plain, **kwargs)
+        if ufunc is np.multiply and any(isinstance(x, float) and x == 0 for x in plain):
+            noise.vanished(plain)
         if result.dtype.kind == "f" and ufunc not in _EXACT:
             result = noise.moved(result)
         if out is not None:
@@ -115,7 +132,10 @@ def noisy(array: Any, noise: Noise) -> NoisyArray:
 
 
 class ScalarNoise:
-    """Moves numbers by a part of their size, each at random; without more, that of float32."""
+    """Moves numbers by a part of their size, each at random.
+
+    Without more, by that of float32, in which some numbers are what they are, and stay so.
+    """
 
     def __init__(self, seed: int, unit: float = 2.0**-24) -> None:
         self.unit = unit
@@ -131,7 +151,7 @@ class ScalarNoise:
         """A number moved, and those of a tuple; an array as it is."""
         if type(x) is tuple:
             return tuple(map(self, x))
-        if type(x) is not float:
+        if type(x) is not float or (self.unit > 2.0**-30 and x == float32(x)):
             return x
         if self.count == len(self.drawn):
             self.drawn.append((1 + self.generator.choice((-1, 1), PERIOD) * self.unit).tolist())

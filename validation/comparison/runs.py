@@ -11,9 +11,21 @@ from typing import Any
 import numpy as np
 
 import optimkit as ok
+from optimkit import rounding
 from optimkit.backends.memory import is_array
-from optimkit.validation.comparison.departures import SCALARS
-from optimkit.validation.comparison.noise import SAMPLES, Noise, ScalarNoise, noisy
+from optimkit.validation.comparison.departures import (
+    COMPUTED,
+    SCALARS,
+    UNROUNDED,
+    Departure,
+)
+from optimkit.validation.comparison.noise import (
+    SAMPLES,
+    Noise,
+    NoisyArray,
+    ScalarNoise,
+    noisy,
+)
 from optimkit.validation.comparison.probes import Array, Probe
 from optimkit.validation.comparison.texts import Text
 
@@ -82,7 +94,7 @@ def sampled(
         values = one.run(probe.start, probe.gradients, noise).values
         return [Run({n: x[:, i] for n, x in values.items()}) for i in range(SAMPLES)], noise.edge
     runs, edges = [], np.zeros(probe.start.shape, bool)
-    for sample in range(SAMPLES):
+    for sample in range(0, SAMPLES, 2 if probe.losses else 1):
         done = []
         for i, (part, shape) in enumerate(probe.parts()):
             noise = Noise(shape, seed=sample, sample=sample)
@@ -111,7 +123,7 @@ class _Parameter:
 
     def run(self, start: Array, gradients: Array, noise: Noise | None = None) -> Run:
         """With given gradients."""
-        given = noise.given if noise else lambda x: x
+        given = noise.given if noise else np.array  # of which a rule may use up the memory
         param: Any = given(start)
         done = []
         with np.errstate(all="ignore"):
@@ -127,8 +139,8 @@ class _Parameter:
                 if self.probe.touched is not None:
                     param = _where(self.probe.touched[t], param, before["param"])
                     state = {k: _where(self.probe.touched[t], v, before[k]) for k, v in state.items()}
-                arrays = {k: np.asarray(v) for k, v in state.items() if is_array(v)}
-                done.append({"param": np.asarray(param)} | arrays)
+                arrays = {k: np.array(v) for k, v in state.items() if is_array(v)}
+                done.append({"param": np.array(param)} | arrays)
         return Run.of(done)
 
     def search(self, start: Array, loss: Any, noise: Noise | None = None) -> Run:
@@ -179,21 +191,23 @@ class Spread:
 
     @cached_property
     def _sampled(self) -> tuple[dict[str, Array], Array]:
-        function = self.text.function()
+        function = self.text.function(**_exact(self.text))
         runs, edge = sampled(function, self.text.optimizer, self.hyper, self.probe)
+        for text in UNROUNDED.applied(self.text):  # how far bfloat16 moves it, at least
+            runs.append(run(text.function(), text.optimizer, self.hyper, self.probe))
         if self.probe.start.dtype == np.float64:  # in which numbers round as arrays do
-            runs += self._moved(2.0**-52, 3)
+            runs += self._moved(COMPUTED, 2.0**-52, 3)
         spreads = {}
         with np.errstate(all="ignore"):
             for name, reference in self.reference.values.items():
                 values = [made.values[name] for made in runs if name in made.values]
-                far = np.abs(np.array(values) - reference).max(0)
+                far = farthest(values, reference)
                 spreads[name] = MARGIN * (far + np.abs(np.spacing(reference)))
         return spreads, edge
 
-    def _moved(self, unit: float, samples: int) -> Iterator[Run]:
+    def _moved(self, numbers: Departure, unit: float, samples: int) -> Iterator[Run]:
         """Runs whose numbers are moved by so much; those that fail, where nothing can be said."""
-        moved = next(iter(SCALARS.applied(self.text)), None)
+        moved = next(iter(numbers.applied(self.text)), None)
         for seed in range(samples if moved else 0):
             assert moved is not None
             source = ScalarNoise(seed, unit)
@@ -218,9 +232,36 @@ class Spread:
 
     @cached_property
     def scalars(self) -> Array:
-        farthest = np.zeros_like(self.operations)
-        for made in self._moved(2.0**-24, SCALAR_SAMPLES):
-            with np.errstate(all="ignore"):
-                farthest = np.fmax(farthest, np.abs(made.param - self.reference.param))
-        result: Array = self.operations + MARGIN * farthest
+        values = [made.param for made in self._moved(SCALARS, 2.0**-24, SCALAR_SAMPLES)]
+        if not values:
+            return self.operations
+        with np.errstate(all="ignore"):
+            far = farthest(values, self.reference.param)
+        result: Array = self.operations + MARGIN * far
         return result
+
+
+def _exact(text: Text) -> dict[str, Any]:
+    """What rounds to bfloat16, without noise: its results are farther apart than that."""
+
+    def quiet(function: Any) -> Any:
+        def exactly(*arguments: Any) -> Any:
+            noise = next((x.noise for x in arguments if isinstance(x, NoisyArray)), None)
+            plain = [np.array(x) if isinstance(x, NoisyArray) else x for x in arguments]
+            result = function(*plain)
+            return result if noise is None else noisy(result, noise)
+
+        return exactly
+
+    known = {name: getattr(rounding, name) for name in ("bfloat16", "rounded", "add_product")}
+    return {name: quiet(x) for name, x in known.items() if text.uses(x)}
+
+
+def farthest(values: list[Array], reference: Array) -> Array:
+    """How far values are from a reference at most; infinitely where one of them is no number."""
+    values_, unknown = np.array(values), np.isnan(reference)
+    far = np.abs(values_ - reference)
+    far[np.isnan(far)] = np.inf
+    far[(values_ == reference) | (np.isnan(values_) & unknown)] = 0
+    result: Array = far.max(0)
+    return result

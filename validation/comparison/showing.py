@@ -91,6 +91,8 @@ def _explained(result: Outcome) -> list[Any]:
     if first.sure == PART:
         lines.append(Text(f"The nearest is: {first.name}", "bold"))
     lines += [Text(departure.meaning) for departure in first.departures]
+    if first.other:
+        lines.append(Text("It is another optimizer of this library."))
     lines.append(Text(_sure(first, others), "dim"))
     changes = first.changes if len(first.changes) <= MOST_LINES else []
     for change in changes:
@@ -101,7 +103,7 @@ def _explained(result: Outcome) -> list[Any]:
         ]
     if first.equals:
         lines.append(Text.assemble("The rule does the same with ", (_asked(first.equals), "cyan")))
-    elif first.options:
+    elif first.options and not first.other:
         lines.append(Text.assemble("It also has ", (_asked(first.options), "cyan")))
     return [Padding(line, (0, 2)) for line in lines]
 

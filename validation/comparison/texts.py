@@ -103,6 +103,10 @@ class Text:
     def _code(self) -> CodeType:
         return compile(self.tree, f"<{self.optimizer.__name__}>", "exec")
 
+    def uses(self, function: Any) -> bool:
+        """Whether a function is one that the rule's file knows by its name."""
+        return _rule(self.optimizer).__globals__.get(function.__name__) is function
+
     def changes(self, original: Text) -> list[Change]:
         """Where this text differs from that one, statement by statement."""
         return [*_changes(original.tree.body, self.tree.body)]
