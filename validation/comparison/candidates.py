@@ -100,7 +100,9 @@ class _GoingOptimizer(Going):
         given: Any = params if single else [{"params": [params[i] for i in g]} for g in groups]
         self.optimizer = maker.make(given, **maker.options)
         found = self.optimizer.param_groups
-        self.rates = [group["lr"] * (k + 1) if "lr" in group else None for k, group in enumerate(found)]
+        self.rates = [
+            group["lr"] * (k + 1) if "lr" in group else None for k, group in enumerate(found)
+        ]
 
     def step(self, grads: list[Any], rate: float) -> None:
         for group, base in zip(self.optimizer.param_groups, self.rates, strict=True):

@@ -39,7 +39,7 @@ from optimkit.validation.comparison.probes import (
 )
 
 SIZES, SCALAR = "sizes 1e-30 to 1e30", "0-d"
-LOSSES, EMPTY = "losses", "empty gradients"
+LOSSES, EMPTY, TWO = "losses", "empty gradients", "two parameters"
 LONG_STEPS, QUICK_STEPS = 1000, 100
 SIZED = 8  # steps on tensors
 SEARCHED, LONG_SEARCHED = 3, 6  # of up to 20 iterations, as they are by default
@@ -202,13 +202,12 @@ def _drawn(
     return [np.asarray(scale * random.normal(0, 1, shape), dtype) for _ in range(steps)]
 
 
-def _bookkeeping(
-    dtype: str, shapes: list[tuple[int, ...]], kind: str
-) -> Iterator[Circumstance]:
+def _bookkeeping(dtype: str, shapes: list[tuple[int, ...]], kind: str) -> Iterator[Circumstance]:
     """Several groups, absent gradients, and a run that goes on elsewhere, with two parameters."""
     random = np.random.default_rng(7)
     starts = tuple(
-        np.linspace(-1, 1, math.prod(shape), dtype=dtype).reshape(shape) / 2 + np.asarray(0.5, dtype)
+        np.linspace(-1, 1, math.prod(shape), dtype=dtype).reshape(shape) / 2
+        + np.asarray(0.5, dtype)
         for shape in shapes
     )
     rows = [*zip(*(_drawn(random, shape, dtype) for shape in shapes), strict=True)]
@@ -216,9 +215,14 @@ def _bookkeeping(
         rows = [tuple(sparse(g, random.random(len(g)) < 0.7) for g in row) for row in rows]
     ones, alone = (1.0,) * len(rows), tuple((i,) for i in range(len(shapes)))
     together = (tuple(range(len(shapes))),)
-    both = Circumstance(
-        GROUPS, starts, tuple(rows), ones, alone, needs=GROUPS, whole=kind == WHOLE
+    again = [_drawn(random, shapes[-1], dtype) for _ in range(2)]  # alike, as keys may be
+    pair = [*zip(*again, strict=True)]
+    if kind == TOUCHED:
+        pair = [tuple(sparse(g, random.random(len(g)) < 0.7) for g in row) for row in pair]
+    yield Circumstance(
+        TWO, (starts[-1], starts[-1] / 2), tuple(pair), ones, ((0, 1),), whole=kind == WHOLE
     )
+    both = Circumstance(GROUPS, starts, tuple(rows), ones, alone, needs=GROUPS, whole=kind == WHOLE)
     yield both
     missing = tuple(
         tuple(None if t in ((0, 3, 4), (6,))[i] else x for i, x in enumerate(row))
@@ -228,7 +232,9 @@ def _bookkeeping(
     yield replace(both, name=RESUME, groups=together, resumed=5, needs=RESUME)
     if kind == TOUCHED:
         hollow = tuple(
-            tuple(sparse(dense(g), np.zeros(len(dense(g)), bool)) if t in (0, 4) else g for g in row)
+            tuple(
+                sparse(dense(g), np.zeros(len(dense(g)), bool)) if t in (0, 4) else g for g in row
+            )
             for t, row in enumerate(rows)
         )
         yield replace(both, name=EMPTY, gradients=hollow, groups=together, needs=ABSENT)
@@ -250,7 +256,9 @@ def _tensors(
     for i, (shape, size) in enumerate(cases):
         starts.append(np.asarray((0.03, 2.0)[i % 2] * random.normal(0, 1, shape), dtype))
         scale = 10.0 ** random.uniform(-3, 1, shape) if size is None else size
-        columns.append([np.asarray(scale * random.normal(0, 1, shape), dtype) for _ in range(steps)])
+        columns.append(
+            [np.asarray(scale * random.normal(0, 1, shape), dtype) for _ in range(steps)]
+        )
     rates = tuple(0.5 if changes and t >= RATE_CHANGES else 1.0 for t in range(steps))
     rows = tuple(zip(*columns, strict=True))
     groups = (tuple(range(len(starts))),)

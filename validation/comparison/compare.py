@@ -17,7 +17,8 @@ from optimkit.validation.comparison.circumstances import (
     circumstances,
     observed,
 )
-from optimkit.validation.comparison.diagnosis import PART, Diagnosis, Explanation
+from optimkit.validation.comparison.diagnosis import Diagnosis
+from optimkit.validation.comparison.explanations import PART, Explanation
 from optimkit.validation.comparison.judging import (
     DIFFERENT,
     EQUAL,
@@ -32,6 +33,7 @@ from optimkit.validation.comparison.judging import (
 from optimkit.validation.comparison.kinds import kind_of
 from optimkit.validation.comparison.others import another
 from optimkit.validation.comparison.reading import Reading, read_candidate, rule_named
+from optimkit.validation.comparison.schedules import scheduled
 
 DTYPES = ("float64", "float32")
 
@@ -236,7 +238,11 @@ class _Diagnosing:
         if judge is None or result.explanations:
             return
         kind = kind_of(self.rule, self.reading.options)
-        result.explanations = judge.explain(lambda x: another(self.reading.thing, judge, kind, x))
+
+        def other(nearer: float) -> Explanation | None:
+            return scheduled(judge) or another(self.reading.thing, judge, kind, nearer)
+
+        result.explanations = judge.explain(other)
         first = next(iter(result.explanations), None)
         if first and not first.rounds and first.sure != PART:  # smaller than numbers of float32
             last.verdict = DIFFERENT
@@ -281,9 +287,21 @@ class _Trying:
             _judge(finding, judges[-1], values)
         if first and finding.verdict == FLOAT32 and first.verdict != FLOAT32:
             finding.verdict = DIFFERENT
+        if self.circumstance.judging and finding.verdict != EQUAL:
+            self._check_repeatable(held)
         if self.circumstance.judging and not result.judge:
             result.judge = judges[0]
         _explain(finding, result, judges)
+
+    def _check_repeatable(self, held: list[Any]) -> None:
+        """Raise if another run from the same start is another."""
+        again = observed(self.reading.candidate, self.circumstance)
+        for one, other in zip(held, again, strict=True):
+            if not np.array_equal(one["param"], other["param"], equal_nan=True):
+                raise Unusable(
+                    "two runs of it from the same start differ: it draws numbers at random, or "
+                    "keeps something from one optimizer to the next"
+                )
 
 
 def _judge(finding: Finding, judge: Diagnosis, values: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
@@ -12,18 +12,18 @@ import numpy as np
 
 import optimkit as ok
 from optimkit.validation.comparison.choices import choices
-from optimkit.validation.comparison.departures import (
-    DEPARTURES,
-    ROUNDING,
-    ROUNDINGS,
-    SCALARS,
-    SLIP,
-    WRONG,
-    Departure,
+from optimkit.validation.comparison.departures import DEPARTURES, SLIP
+from optimkit.validation.comparison.explanations import (
+    BITS,
+    BRIEF,
+    MOST_DIGITS,
+    NUMBERS,
+    OPERATIONS,
+    SURE,
+    THOROUGH,
+    Explanation,
 )
 from optimkit.validation.comparison.fitting import (
-    GRID,
-    NARROWED,
     Options,
     ends,
     fit,
@@ -31,113 +31,15 @@ from optimkit.validation.comparison.fitting import (
     is_round,
 )
 from optimkit.validation.comparison.probes import Probe
-from optimkit.validation.comparison.runs import Run, Spread, run
-from optimkit.validation.comparison.texts import Change, Text
+from optimkit.validation.comparison.roundings import ROUNDINGS, SCALARS
+from optimkit.validation.comparison.runs import Run, run
+from optimkit.validation.comparison.spread import Spread
+from optimkit.validation.comparison.texts import Text
 
 Array = np.ndarray[Any, Any]
-BITS, OPERATIONS, NUMBERS, PART = "equal in bits", "all but rounding", "float32 numbers", "a part"
 Seek = Callable[[float], "Explanation | None"]
-SURE = (BITS, OPERATIONS, NUMBERS, PART)
-RANK = {WRONG: 0, SLIP: 1, ROUNDING: 2}
 NEAR = 0.1  # digits beyond rounding, in the mean, at which a rule is probably the right one
-MOST_DIGITS = 20.0
 LEAST_JUDGED = 0.2  # of the values: where order decides more, nothing is another rule
-# What a rule may raise that a change has made senseless.
-FAILURES = (ArithmeticError, AttributeError, LookupError, NameError, TypeError, ValueError)
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How many of the nearest are checked, changed once more and fitted, and how finely."""
-
-    checked: int
-    bases: int
-    fitted: int
-    fineness: tuple[int, int]
-
-
-THOROUGH, BRIEF = Effort(8, 16, 4, (GRID, NARROWED)), Effort(3, 4, 1, (10, 14))
-
-
-@dataclass
-class Explanation:
-    """A rule that may be what a candidate computes.
-
-    Attributes
-    ----------
-    text : Text
-        The rule with its changes.
-    departures : tuple of Departure
-    options : dict
-        Options with other values than were asked for.
-    equals : dict
-        Options with which the rule as it is written does the same.
-    digits : float
-        How far off it is: the mean of the digits by which values differ from the candidate's,
-        beyond what rounding can do.
-    share : float
-        Which part of the values that differ from the rule's it reproduces to rounding.
-    sure : str
-        What it reproduces: one of `SURE`.
-    run : Run
-    other : bool
-        Whether it is another rule of the library, with these options.
-    """
-
-    text: Text
-    departures: tuple[Departure, ...] = ()
-    options: Options = field(default_factory=dict)
-    equals: Options = field(default_factory=dict)
-    digits: float = MOST_DIGITS
-    share: float = 0.0
-    sure: str = PART
-    run: Run | None = None
-    other: bool = False
-
-    @property
-    def name(self) -> str:
-        """What it is called: its departures, and other options."""
-        parts = [departure.name for departure in self.departures]
-        parts += [f"{name}={value!r}" for name, value in self.options.items()]
-        if self.other:
-            return self.optimizer.__name__ + (f" with {', '.join(parts)}" if parts else "")
-        return " and ".join(parts)
-
-    @property
-    def optimizer(self) -> type[ok.Optimizer]:
-        """Whose rule it is."""
-        return self.text.optimizer
-
-    @property
-    def rounds(self) -> bool:
-        """Whether it is a matter of rounding alone."""
-        known = all(x.kind == ROUNDING for x in self.departures)
-        return known and not self.options and not self.other
-
-    @property
-    def changes(self) -> list[Change]:
-        """The lines of the rule that are changed."""
-        return self.text.changes(Text.of(self.text.optimizer))
-
-    def as_dict(self) -> dict[str, Any]:
-        """The same for machines."""
-        departures = [{"name": x.name, "meaning": x.meaning} for x in self.departures]
-        return {
-            "name": self.name,
-            "departures": departures,
-            "options": self.options,
-            "optimizer": self.optimizer.__name__,
-            "equals": self.equals,
-            "sure": self.sure,
-            "share": self.share,
-            "lines": [vars(change) for change in self.changes],
-        }
-
-    @property
-    def rank(self) -> tuple[int, int, int]:
-        """Names that people know come before slips, and one change before two."""
-        kinds = [RANK[departure.kind] for departure in self.departures]
-        return len(kinds) + len(self.options), sum(kinds), len(self.options)
 
 
 class Diagnosis:
@@ -210,7 +112,7 @@ class Diagnosis:
         """How near a changed rule comes; None if it fails or changes nothing."""
         try:
             made = self.run(text, options or {})
-        except FAILURES:
+        except Exception:  # a change may make it senseless
             return None
         if (made.param.dtype, made.param.shape) != (self.values.dtype, self.values.shape):
             return None
@@ -264,7 +166,7 @@ class Diagnosis:
         changed, options = explanation.text, explanation.options
         try:
             made = self.run(changed, options)
-        except ArithmeticError:
+        except Exception:  # here it may divide by zero
             return False
         distance = self._distance(made)
         if (distance <= self.spread.operations)[:, ~self.spread.edge].all():
@@ -390,6 +292,8 @@ class Diagnosis:
         if not self.usual.any():
             found = self.roundings()
             return [found] if found else []
+        if self._senseless():
+            return []
         base = Explanation(self.text)
         singles = self._all(self.singles(base))
         if found := self.best(singles, BITS, OPERATIONS):
@@ -397,7 +301,8 @@ class Diagnosis:
         if not self.differs(self.reference, self.spread.scalars).any():
             scalars = next(iter(SCALARS.applied(self.text)))
             made = self.scored(scalars, (SCALARS,))
-            return [self.checked(made) if made else Explanation(scalars, (SCALARS,))]
+            found = self.checked(made) if made else Explanation(scalars, (SCALARS,))
+            return [found if found.sure == BITS else replace(found, sure=NUMBERS, share=1.0)]
         fitted = sorted(self.fits(base), key=lambda x: (x.digits, x.rank))
         if found := self.best(fitted, BITS, OPERATIONS):
             return self._with_runner_up(found, [*fitted, *singles])
@@ -411,6 +316,11 @@ class Diagnosis:
             return self._with_runner_up(found, [*pairs, *singles])
         nearest = sorted([*pairs, *singles], key=lambda x: (x.digits + 0.1 * x.rank[0], x.rank))
         return nearest[:2]
+
+    def _senseless(self) -> bool:
+        """Whether the candidate is no number nearly everywhere, which much may be the cause of."""
+        told = np.isfinite(self.reference.param) & ~self.spread.edge
+        return bool(np.isfinite(self.values[told]).mean() < LEAST_JUDGED) if told.any() else True
 
     def _equals(self, found: Explanation) -> Options:
         """Options with which the rule does what an explanation does, where there are any."""

@@ -36,9 +36,7 @@ class Noise:
         computed at once, along a first axis.
     """
 
-    def __init__(
-        self, shape: tuple[int, ...], seed: int = 0, sample: int | None = None
-    ) -> None:
+    def __init__(self, shape: tuple[int, ...], seed: int = 0, sample: int | None = None) -> None:
         self.sample = sample
         self.generator = np.random.default_rng(seed)
         self.drawn: list[Any] = []

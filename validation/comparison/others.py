@@ -8,13 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import optimkit as ok
-from optimkit.validation.comparison.diagnosis import (
-    BITS,
-    NEAR,
-    OPERATIONS,
-    Diagnosis,
-    Explanation,
-)
+from optimkit.validation.comparison.diagnosis import NEAR, Diagnosis
+from optimkit.validation.comparison.explanations import BITS, OPERATIONS, Explanation
 from optimkit.validation.comparison.fitting import Options, is_round
 from optimkit.validation.comparison.kinds import ELEMENTWISE, SEARCH, TOUCHED, WHOLE, kind_of
 from optimkit.validation.comparison.reading import own_options

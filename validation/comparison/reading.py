@@ -230,7 +230,9 @@ def rule_named(name: Any) -> type[ok.Optimizer]:
 
     if isinstance(name, type) and issubclass(name, ok.Optimizer):
         if name.update is ok.Optimizer.update and not hasattr(name, "minimize"):
-            raise ValueError(f"{name.__name__} defines no update(xp, param, grad, state, hyper, step)")
+            raise ValueError(
+                f"{name.__name__} defines no update(xp, param, grad, state, hyper, step)"
+            )
         return name
     if not isinstance(name, str):
         found = getattr(name, "__name__", repr(name))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from optimkit.validation.comparison.compare import Finding, Outcome
-from optimkit.validation.comparison.diagnosis import BITS, NUMBERS, OPERATIONS, PART, Explanation
+from optimkit.validation.comparison.explanations import BITS, NUMBERS, OPERATIONS, PART, Explanation
 from optimkit.validation.comparison.judging import (
     DIFFERENT,
     EQUAL,

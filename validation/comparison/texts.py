@@ -133,11 +133,16 @@ def _tree(rule: Any) -> ast.Module:
     while waiting:
         for name in waiting.pop().__code__.co_names:
             other = rule.__globals__.get(name)
-            if name not in found and inspect.isfunction(other) and not other.__closure__:
-                if other.__module__ == rule.__module__ and other.__name__ == name:
-                    found[name] = _function(other)
-                    waiting.append(other)
+            if name not in found and _is_helper(other, name, rule):
+                found[name] = _function(other)
+                waiting.append(other)
     return ast.Module([*reversed(found.values())], [])
+
+
+def _is_helper(other: Any, name: str, rule: Any) -> bool:
+    """Whether a function of the rule's own file is known by this name."""
+    named = inspect.isfunction(other) and not other.__closure__
+    return named and (other.__module__, other.__name__) == (rule.__module__, name)
 
 
 def _function(function: Any) -> ast.FunctionDef:
@@ -163,13 +168,16 @@ def _written(node: ast.AST) -> str:
     return text
 
 
+def _same_head(x: Any, y: Any) -> bool:
+    """Whether two functions or loops differ in their bodies alone."""
+    return isinstance(x, ast.FunctionDef) or x.iter is y.iter
+
+
 def _changes(before: list[ast.stmt], after: list[ast.stmt]) -> Iterator[Change]:
     for x, y in zip(before, after, strict=True):
         if x is y:
             continue
-        if isinstance(x, ast.FunctionDef) and isinstance(y, ast.FunctionDef):
-            yield from _changes(x.body, y.body)
-        elif isinstance(x, ast.For) and isinstance(y, ast.For) and x.iter is y.iter:
+        if type(x) is type(y) and isinstance(x, ast.FunctionDef | ast.For) and _same_head(x, y):
             yield from _changes(x.body, y.body)
         elif isinstance(x, ast.If) and isinstance(y, ast.If):
             if x.test is not y.test:
