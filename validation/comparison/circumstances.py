@@ -10,15 +10,13 @@ from typing import Any
 import numpy as np
 
 import optimkit as ok
-from optimkit.validation.comparison import libraries, searches
+from optimkit.validation.comparison import searches
 from optimkit.validation.comparison.candidates import (
     ABSENT,
     GROUPS,
     RATES,
     RESUME,
     Candidate,
-    Steps,
-    Unusable,
 )
 from optimkit.validation.comparison.kinds import (
     ELEMENTWISE,
@@ -136,6 +134,7 @@ def circumstances(
     if kind == SEARCH:
         yield from _searches(dtype, quick)
         return
+    real = np.empty(0, dtype).real.dtype.name
     changes, steps = RATES in candidate.can, QUICK_STEPS if quick else LONG_STEPS
     if kind == WHOLE:
         named = [SHAPES[name] for name in accepted(rule, options)]
@@ -147,7 +146,7 @@ def circumstances(
         shapes = [(), (2, 3)]
         if kind == TOUCHED:
             shapes = [(4, 1), (3, 2)]
-        yield _elements(SIZES, scales(dtype, changes), kind, judging=True)
+        yield _elements(SIZES, scales(real, changes), kind, dtype, judging=True)
     if kind == ELEMENTWISE:
         yield from _shapes(dtype, [()])
     yield from _bookkeeping(dtype, shapes, kind)
@@ -157,14 +156,20 @@ def circumstances(
         rows = tuple(row[few] for row in tensors.gradients)
         yield replace(tensors, starts=tensors.starts[few], gradients=rows, groups=((0, 1),))
         return
-    whole = scales(dtype, False, seed=1, steps=steps)
+    whole = scales(real, False, seed=1, steps=steps)
     tame = np.arange(len(whole.start)) % 11 == 0
     part = Probe(whole.start[tame], whole.gradients[:, tame], whole.rates)
-    yield _elements(f"{steps:,} steps", part, kind)
+    yield _elements(f"{steps:,} steps", part, kind, dtype)
 
 
-def _elements(name: str, probe: Probe, kind: str, judging: bool = False) -> Circumstance:
-    """A probe whose every element is a case of its own."""
+def _elements(
+    name: str, probe: Probe, kind: str, dtype: str, judging: bool = False
+) -> Circumstance:
+    """A probe whose every element is a case of its own; two of them are a complex one."""
+    if np.dtype(dtype).kind == "c":
+        even = slice(len(probe.start) // 2 * 2)
+        pairs = np.ascontiguousarray(probe.gradients[:, even]).view(dtype)
+        probe = replace(probe, start=probe.start[even].view(dtype), gradients=pairs)
     if kind != TOUCHED:
         return of_probe(name, probe, judging=judging)
     count = len(probe.start) // 2
@@ -198,7 +203,7 @@ def _shapes(dtype: str, shapes: list[tuple[int, ...]]) -> Iterator[Circumstance]
 def _drawn(
     random: np.random.Generator, shape: tuple[int, ...], dtype: str, steps: int = 12
 ) -> list[Array]:
-    scale = 10.0 ** random.integers(-6, 3, shape)
+    scale = 10.0 ** random.integers(-6, 3, shape) * (1 - 0.5j if np.dtype(dtype).kind == "c" else 1)
     return [np.asarray(scale * random.normal(0, 1, shape), dtype) for _ in range(steps)]
 
 
@@ -250,7 +255,9 @@ def _tensors(
 ) -> Circumstance:
     """Parameters of several shapes; gradients of many sizes, in some of them of one size each."""
     random = np.random.default_rng(len(name))
-    cases = [(shapes[i % len(shapes)], 10.0**k) for i, k in enumerate((-30, -9, -4, 0, 4, 30))]
+    cases: list[tuple[Any, Any]] = [
+        (shapes[i % len(shapes)], 10.0**k) for i, k in enumerate((-30, -9, -4, 0, 4, 30))
+    ]
     cases += [(shape, None) for shape in shapes]
     starts, columns = [], []
     for i, (shape, size) in enumerate(cases):
@@ -275,73 +282,3 @@ def _searches(dtype: str, quick: bool) -> Iterator[Circumstance]:
     yield searched(RESUME, SEARCHED, resumed=2, needs=RESUME)
     steps = SEARCHED + 1 if quick else LONG_SEARCHED
     yield searched(f"{steps:,} steps", steps)
-
-
-def observed(candidate: Candidate, circumstance: Circumstance) -> list[Steps]:
-    """What a candidate does: for every parameter its values at the steps where it has a gradient.
-
-    Raises
-    ------
-    Unusable
-        If it raises an error, or gives back something of another shape or dtype.
-    """
-    with np.errstate(all="ignore"), libraries.one_thread():
-        return _observed(candidate, circumstance)
-
-
-def _observed(candidate: Candidate, circumstance: Circumstance) -> list[Steps]:
-    if circumstance.losses:
-        rows = [
-            row
-            for start, loss in zip(circumstance.starts, circumstance.losses, strict=True)
-            for row in _stepped(candidate, circumstance, (start,), loss)
-        ]
-    else:
-        rows = _stepped(candidate, circumstance, circumstance.starts)
-    result = []
-    for row, start in zip(rows, circumstance.starts, strict=True):
-        for values in row:
-            if values["param"].shape != start.shape:
-                raise Unusable(
-                    f"a parameter of shape {start.shape} became one of {values['param'].shape}"
-                )
-            if values["param"].dtype != start.dtype:
-                raise Unusable(f"a parameter of {start.dtype} became {values['param'].dtype}")
-        names = [name for name in row[-1] if all(name in values for values in row)]
-        result.append({n: np.array([flat(v[n]) for v in row]) for n in names})
-    if circumstance.judging and circumstance.whole:
-        return [{"param": np.concatenate([steps["param"] for steps in result], 1)}]
-    return result
-
-
-def _stepped(
-    candidate: Candidate,
-    circumstance: Circumstance,
-    starts: tuple[Array, ...],
-    loss: Loss | None = None,
-) -> list[list[Steps]]:
-    """The values of each parameter after each of its steps."""
-    groups = [list(group) for group in circumstance.groups] if loss is None else [[0]]
-    rows: list[list[Steps]] = [[] for _ in starts]
-    step = 0
-    try:
-        going = candidate.start([np.array(p) for p in starts], groups)
-        with libraries.in_double(going.library):
-            for step, rate in enumerate(circumstance.rates, 1):
-                if loss is None:
-                    grads = list(circumstance.gradients[step - 1])
-                    going.step(grads, rate)
-                else:
-                    grads = [loss]
-                    going.search(loss)
-                for row, values, grad in zip(rows, going.values(), grads, strict=True):
-                    row += [values] if grad is not None else []
-                if step == circumstance.resumed:
-                    going = going.resumed()
-    except Unusable:
-        raise
-    except Exception as error:
-        where = f"at step {step}" if step else "at its start"
-        said = " ".join(str(error).split())
-        raise Unusable(f"{where} it raised {type(error).__name__}: {said}") from error
-    return rows

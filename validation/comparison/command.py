@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from optimkit.validation.arguments import new_file, suggestion
-from optimkit.validation.comparison.compare import begun, stages
+from optimkit.validation.comparison.compare import DTYPES, begun, stages
 from optimkit.validation.comparison.reading import read_candidate, rule_named
 from optimkit.validation.comparison.showing import show
 from optimkit.validation.explain.subjects import Refusal, add_option, read_options
@@ -33,6 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the rule it should be; also FILE.py:NAME, a rule of your own",
     )
     add_option(parser, "options of both, such as lr=0.1; else the candidate's own defaults")
+    parser.add_argument(
+        "--dtype",
+        nargs="+",
+        default=DTYPES,
+        metavar="DTYPE",
+        help="what to try it in, float64 and float32 unless given; also float16, complex128 and "
+        "complex64",
+    )
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write it for machines")
     parser.add_argument("--quick", action="store_true", help="a long run of 100 steps, not 1,000")
 
@@ -51,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         result = begun(reading, rule)
         cut = False
         try:
-            for _, stage in progress(console, stages(reading, rule, args.quick)):
+            for _, stage in progress(console, stages(reading, rule, args.quick, args.dtype)):
                 stage(result)
         except KeyboardInterrupt:
             cut = True

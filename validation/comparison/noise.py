@@ -21,6 +21,7 @@ PERIOD = 4  # steps after which changing directions come again
 # What IEEE 754 computes without rounding.
 _EXACT = {np.negative, np.absolute, np.sign, np.maximum, np.minimum, np.positive, np.isnan}
 _SPAN = 2.0**20  # near the ends of the range by this factor, the order decides what is lost
+_HALF_SPAN = 2.0**4  # of float16, whose range is no wider than 2^40
 
 
 class Noise:
@@ -94,7 +95,8 @@ class Noise:
 def limits(dtype: Any) -> SimpleNamespace:
     """The machine epsilon of a dtype, and where its range begins to end."""
     found = np.finfo(dtype)
-    low, high = float(found.tiny) * _SPAN, float(found.max) / _SPAN
+    span = _HALF_SPAN if found.bits == 16 else _SPAN
+    low, high = float(found.tiny) * span, float(found.max) / span
     return SimpleNamespace(eps=found.eps, low=low, high=high, root=high**0.5)
 
 

@@ -14,6 +14,7 @@ Array = np.ndarray[Any, Any]
 Loss = Callable[[Any], tuple[float, Any]]  # from where one is to the loss there and its gradient
 
 DECADES = range(-30, 31, 3)
+HALF_DECADES = range(-6, 5)  # of float16
 PATTERNS = ("steady", "varied", "alternating", "now and then", "once")
 STARTS = (0.0, 1.0, -0.03)
 STEPS = 16
@@ -75,8 +76,9 @@ def joined(probes: Sequence[Probe]) -> Probe:
 def scales(dtype: str, scheduled: bool = True, seed: int = 0, steps: int = STEPS) -> Probe:
     """Gradients of every size from 1e-30 to 1e30, in several patterns, and denormal ones."""
     random = np.random.default_rng(seed)
+    decades = HALF_DECADES if np.finfo(dtype).bits == 16 else DECADES
     columns = [
-        (10.0**decade, kind, start) for decade in DECADES for kind in PATTERNS for start in STARTS
+        (10.0**decade, kind, start) for decade in decades for kind in PATTERNS for start in STARTS
     ]
     denormal = float(np.finfo(dtype).smallest_subnormal)
     columns += [(denormal * 1000, kind, 0.0) for kind in PATTERNS]

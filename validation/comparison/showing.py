@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from optimkit.validation.comparison.compare import Finding, Outcome
 from optimkit.validation.comparison.explanations import BITS, NUMBERS, OPERATIONS, PART, Explanation
 from optimkit.validation.comparison.judging import (
     DIFFERENT,
@@ -13,6 +12,7 @@ from optimkit.validation.comparison.judging import (
     ROUNDED,
     FirstDifference,
 )
+from optimkit.validation.comparison.outcome import Finding, Outcome
 
 HEADLINES = {
     EQUAL: ("The same rule, in every bit", "bold green"),

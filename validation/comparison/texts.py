@@ -87,11 +87,11 @@ class Text:
     @property
     def file(self) -> str:
         """Where the rule is written."""
-        return _rule(self.optimizer).__module__.replace(".", "/") + ".py"
+        return str(_rule(self.optimizer).__module__).replace(".", "/") + ".py"
 
     def function(self, **given: Any) -> Callable[..., Any]:
         """The rule as a function; `given` are names that its text may use."""
-        rule = _rule(self.optimizer)
+        rule: Callable[..., Any] = _rule(self.optimizer)
         if not self.tree.body:
             return rule
         names = {**rule.__globals__, **GIVEN, **given}
@@ -145,7 +145,7 @@ def _is_helper(other: Any, name: str, rule: Any) -> bool:
     return named and (other.__module__, other.__name__) == (rule.__module__, name)
 
 
-def _function(function: Any) -> ast.FunctionDef:
+def _function(function: Any) -> Any:
     """The text of a function, located where it stands in its file."""
     lines, first = inspect.getsourcelines(function)
     tree: Any = ast.parse(textwrap.dedent("".join(lines))).body[0]
@@ -170,15 +170,17 @@ def _written(node: ast.AST) -> str:
 
 def _same_head(x: Any, y: Any) -> bool:
     """Whether two functions or loops differ in their bodies alone."""
-    return isinstance(x, ast.FunctionDef) or x.iter is y.iter
+    if isinstance(x, ast.For) and isinstance(y, ast.For):
+        return x.iter is y.iter
+    return isinstance(x, ast.FunctionDef) and isinstance(y, ast.FunctionDef)
 
 
 def _changes(before: list[ast.stmt], after: list[ast.stmt]) -> Iterator[Change]:
     for x, y in zip(before, after, strict=True):
         if x is y:
             continue
-        if type(x) is type(y) and isinstance(x, ast.FunctionDef | ast.For) and _same_head(x, y):
-            yield from _changes(x.body, y.body)
+        if _same_head(x, y):
+            yield from _changes(x.body, y.body)  # type: ignore[attr-defined]
         elif isinstance(x, ast.If) and isinstance(y, ast.If):
             if x.test is not y.test:
                 yield Change(x.lineno, f"if {_written(x.test)}:", f"if {_written(y.test)}:")
