@@ -10,14 +10,14 @@ import optimkit as ok
 from optimkit.validation.comparison.fitting import SKIPPED, Options, allowed
 from optimkit.validation.explain.subjects import Docs
 
-COUNTS = (0, 1, 2, 3, 4, 5, 6, 10, 20, 25, 50, 100)
-NUMBERS = (0.0, 1e-9, 1e-7, 1e-5, 1e-3, 0.01, 0.1, 0.25, 0.5, 0.9, 1.0)
+COUNTS = (0, 1, 2, 3, 4, 5, 6, 10, 20, 50)
+FEW_COUNTS, NUMBERS = (1, 10, 50), (0.0, 1e-9, 1e-5, 0.1, 0.5)
 
 
 def choices(optimizer: type[ok.Optimizer], options: Options, numbers: bool) -> Iterator[Options]:
-    """Every word that the docstring names for an option, every count of `COUNTS`, and None.
+    """Every word that the docstring names for an option, None, and counts.
 
-    With `numbers`, those of `NUMBERS` too, of a rule that is too slow to fit its options.
+    With `numbers`, fewer counts and some numbers, of a rule that is too slow to fit its options.
     """
     described = Docs.of(optimizer).parameters()
     for name, value in vars(optimizer.bind(**options)).items():
@@ -28,8 +28,8 @@ def choices(optimizer: type[ok.Optimizer], options: Options, numbers: bool) -> I
         if "None" in " ".join(texts):
             found.append(None)
         if isinstance(value, int) or " or None" in " ".join(texts):
-            found += COUNTS
-        if isinstance(value, int | float) and numbers:
+            found += FEW_COUNTS if numbers else COUNTS
+        if isinstance(value, float) and numbers:
             found += NUMBERS
         for other in dict.fromkeys(found):
             if other != value and allowed(optimizer, options | {name: other}):

@@ -40,7 +40,7 @@ SIZES, SCALAR = "sizes 1e-30 to 1e30", "0-d"
 LOSSES, EMPTY, TWO = "losses", "empty gradients", "two parameters"
 LONG_STEPS, QUICK_STEPS = 1000, 100
 SIZED = 8  # steps on tensors
-SEARCHED, LONG_SEARCHED = 3, 6  # of up to 20 iterations, as they are by default
+SEARCHED, LONG_SEARCHED = 2, 4  # of up to 20 iterations, as they are by default
 
 
 @dataclass(frozen=True)
@@ -279,6 +279,6 @@ def _searches(dtype: str, quick: bool) -> Iterator[Circumstance]:
         return Circumstance(name, starts, (), ones, losses=losses, whole=True, **others)
 
     yield searched(LOSSES, SEARCHED, judging=True)
-    yield searched(RESUME, SEARCHED, resumed=2, needs=RESUME)
+    yield searched(RESUME, SEARCHED, resumed=1, needs=RESUME)
     steps = SEARCHED + 1 if quick else LONG_SEARCHED
     yield searched(f"{steps:,} steps", steps)

@@ -197,14 +197,14 @@ class _Trying:
         for probe, values in zip(self.circumstance.probes(), held, strict=True):
             judges.append(Diagnosis(self.rule, self.reading.options, probe, values["param"]))
             _judge(finding, judges[-1], values)
-        edge = np.concatenate([judge.spread.edge for judge in judges])
+        edge = np.concatenate([_at_the_ends(judge) for judge in judges])
         if finding.verdict != EQUAL and edge.mean() > MOST_AT_THE_ENDS:
             finding.verdict = f"nearly all of it is at the ends of the range of {self.dtype}"
             finding.tried = False
             return
         if first and finding.verdict == FLOAT32 and first.verdict != FLOAT32:
             finding.verdict = DIFFERENT
-        if self.circumstance.judging and finding.verdict != EQUAL:
+        if self.circumstance.judging:
             self._check_repeatable(held)
         if self.circumstance.judging and not result.judge:
             result.judge = judges[0]
@@ -219,6 +219,13 @@ class _Trying:
                     "two runs of it from the same start differ: it draws numbers at random, or "
                     "keeps something from one optimizer to the next"
                 )
+
+
+def _at_the_ends(judge: Diagnosis) -> Any:
+    """Which elements show nothing, since rounding decides what they are."""
+    if judge.equal:
+        return np.zeros(judge.probe.start.shape, bool)
+    return judge.spread.edge | ~np.isfinite(judge.spread.operations).any(0)
 
 
 def _judge(finding: Finding, judge: Diagnosis, values: dict[str, Any]) -> None:

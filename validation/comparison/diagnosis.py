@@ -338,7 +338,8 @@ class Diagnosis:
     def reproduced(self, options: Options) -> bool:
         """Whether the rule with other options does the same as the candidate."""
         made = self.scored(self.text, (), options)
-        return made is not None and self.checked(made).sure in (BITS, OPERATIONS)
+        near = made is not None and made.digits < NEAR
+        return near and self.checked(made).sure in (BITS, OPERATIONS)  # type: ignore[arg-type]
 
     def _with_runner_up(self, found: Explanation, others: list[Explanation]) -> list[Explanation]:
         ordered = sorted(others, key=lambda x: x.digits)

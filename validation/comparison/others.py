@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,9 +14,11 @@ from optimkit.validation.comparison.explanations import BITS, OPERATIONS, Explan
 from optimkit.validation.comparison.fitting import Options, is_round
 from optimkit.validation.comparison.kinds import ELEMENTWISE, SEARCH, TOUCHED, WHOLE, kind_of
 from optimkit.validation.comparison.reading import own_options
+from optimkit.validation.comparison.schedules import few, first_factors
 from optimkit.validation.explain.subjects import optimizers
 
-CLOSER = 3  # of the rules, the nearest, whose options are looked for
+CLOSER = 3  # of the rules, the nearest, which are looked at more closely
+LEVELS = 4  # values of options that are looked for, one after the other
 # Rules that can be run where one of another kind was: a sparse gradient is a dense one too.
 ALIKE = {
     ELEMENTWISE: (ELEMENTWISE,),
@@ -41,8 +44,9 @@ def another(thing: Any, judge: Diagnosis, kind: str, nearer: float) -> Explanati
         that are nearer.
     """
     tried = sorted(_judged(thing, judge, kind), key=lambda x: x[1].digits)
-    for other, found in tried[:CLOSER]:
-        for one in (other.checked_as_it_is(found), *_changed(other, found.digits < nearer)):
+    for i, (other, found) in enumerate(tried[:CLOSER]):
+        worth_it = i == 0 and found.digits < nearer
+        for one in chain([other.checked_as_it_is(found)], _changed(other, worth_it)):
             if one.sure in (BITS, OPERATIONS):
                 usual = vars(other.optimizer.bind())
                 options = {k: v for k, v in one.options.items() if usual[k] != v}
@@ -69,6 +73,12 @@ def _judged(thing: Any, judge: Diagnosis, kind: str) -> Iterator[tuple[Diagnosis
             except Exception:  # one that cannot step such parameters is not what it is
                 continue
             yield other, other.as_it_is(options)
+            factors = first_factors(other)  # as the learning rates' quotient
+            if factors and "lr" not in own:
+                options = options | {"lr": few(vars(other.hyper({}))["lr"] * factors[0])}
+                if _takes(optimizer, options):
+                    other = Diagnosis(optimizer, options, probe, judge.values)
+                    yield other, other.as_it_is(options)
 
 
 def _takes(optimizer: type[ok.Optimizer], options: Options) -> bool:
@@ -80,13 +90,13 @@ def _takes(optimizer: type[ok.Optimizer], options: Options) -> bool:
 
 
 def _changed(other: Diagnosis, worth_it: bool) -> Iterator[Explanation]:
-    """The rule with another value of one option, and of two."""
+    """The rule with another value of one option, and of more."""
     base = Explanation(other.text)
-    for _ in range(2 if worth_it and not other.probe.losses else 0):
+    for _ in range(LEVELS if worth_it and not other.probe.losses else 0):
         changes = other.option_changes(base)
         good = [x for x in changes if is_round(x.options) and x.digits < NEAR]
         for x in good[:2]:
             yield replace(other.checked(x), options=other.options | x.options)
-        if not changes:
+        if not changes or changes[0].digits >= base.digits:
             return
         base = changes[0]

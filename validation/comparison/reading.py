@@ -71,7 +71,8 @@ def read_candidate(thing: Any, optimizer: type[ok.Optimizer], options: Options) 
         If it is nothing that can be held against a rule.
     """
     taken, adopted, unheard = _options(thing, optimizer, options)
-    candidate = _candidate(thing, taken)
+    with np.errstate(all="ignore"):
+        candidate = _candidate(thing, taken)
     if isinstance(candidate, TorchProtocol):  # what it was made with can be read from its groups
         own, held = candidate.group(), vars(optimizer.bind(**options | adopted))
         settable = inspect.signature(optimizer.__init__).parameters.keys() & own.keys() - {*SKIPPED}

@@ -13,7 +13,7 @@ from optimkit.validation.comparison.explanations import BITS, OPERATIONS, Explan
 
 def scheduled(judge: Diagnosis) -> Explanation | None:
     """The rule with a learning rate that changes from step to step, if that reproduces it."""
-    factors = _factors(judge)
+    factors = first_factors(judge)
     if factors is None or judge.probe.losses:
         return None
     for departure in _departures(*factors):
@@ -25,7 +25,7 @@ def scheduled(judge: Diagnosis) -> Explanation | None:
     return None
 
 
-def _factors(judge: Diagnosis) -> tuple[float, float] | None:
+def first_factors(judge: Diagnosis) -> tuple[float, float] | None:
     """By what the first two steps are larger than the rule's, where that is the same for most."""
     start = judge.probe.start[None]
     with np.errstate(all="ignore"):
@@ -44,7 +44,7 @@ def _departures(first: float, second: float) -> Iterator[Departure]:
     """Forms of a schedule that have these two factors."""
     growth = second / first
     if abs(first - 1) < 1e-6 and abs(growth - 1) > 1e-6:
-        share, rate = _few(growth), _few(1 / growth - 1)
+        share, rate = few(growth), few(1 / growth - 1)
         yield _entry(f"by a factor of {share} a step", f"hyper.lr * {share} ** (step - 1)")
         if rate > 0:
             yield _entry("as 1 / (1 + d t)", f"hyper.lr / (1 + {rate} * (step - 1))")
@@ -53,11 +53,11 @@ def _departures(first: float, second: float) -> Iterator[Departure]:
         steps = round(1 / first)
         yield _entry(f"up in {steps} steps", f"hyper.lr * min(1.0, step / {steps})")
     if abs(first - growth) < 1e-6 * first:  # counted from the first step on
-        share = _few(growth)
+        share = few(growth)
         yield _entry(f"by a factor of {share} a step", f"hyper.lr * {share} ** step")
 
 
-def _few(x: float) -> float:
+def few(x: float) -> float:
     return float(f"{x:.6g}")
 
 

@@ -42,7 +42,7 @@ class Spread:
         for text in UNROUNDED.applied(self.text):  # how far bfloat16 moves it, at least
             runs.append(run(text.function(), text.optimizer, self.hyper, self.probe))
         if self.probe.start.dtype == np.float64:  # in which numbers round as arrays do
-            runs += self._moved(COMPUTED, 2.0**-52, 3)
+            runs += self._moved(COMPUTED, 2.0**-52, 1 if self.probe.losses else 3)
         spreads = {}
         with np.errstate(all="ignore"):
             for name, reference in self.reference.values.items():
