@@ -144,6 +144,16 @@ def test_what_cannot_search_is_told_so() -> None:
         compare(normed, "LBFGS", quick=True)
 
 
+def test_a_function_is_sparse_adam_where_every_element_has_a_gradient() -> None:
+    def sparse_adam(param: Any, grad: Any, state: Any, step: int, lr: float = 0.001) -> Any:
+        m = 0.9 * state["m"] + 0.1 * grad
+        v = 0.999 * state["v"] + 0.001 * grad * grad
+        rate = lr * (1 - 0.999**step) ** 0.5 / (1 - 0.9**step)
+        return param - rate * m / (np.sqrt(v) + 1e-8), {"m": m, "v": v}
+
+    assert compare(sparse_adam, "SparseAdam", **IN_DOUBLE).same
+
+
 def test_dense_adam_is_not_sparse_adam() -> None:
     class Dense(torch.optim.Adam):
         def step(self) -> None:  # type: ignore[override]

@@ -131,7 +131,7 @@ class OneBuffer(Wrong):
 class Kept(Wrong):
     """Buffers that the next optimizer goes on with."""
 
-    kept: Any = {}  # noqa: RUF012  # the fault
+    kept: Any = {}  # the fault
 
     def __init__(self, params: Any, lr: float = 0.01, momentum: float = 0.9) -> None:
         super().__init__(params, lr, momentum)

@@ -20,6 +20,7 @@ from optimkit.validation.comparison.libraries import Array, made, read
 from optimkit.validation.comparison.probes import Loss
 
 ABSENT, GROUPS, RESUME, RATES = "absent gradients", "several groups", "resume", "other rates"
+SPARSE = "sparse gradients"
 RATE_NAMES = ("lr", "learning_rate", "step_size", "eta", "alpha")  # what people call it
 Steps = dict[str, Array]  # a parameter, called "param", and the arrays of its state
 
@@ -146,7 +147,7 @@ class _GoingOptimizer(Going):
 class TorchProtocol(Candidate):
     """An optimizer made of parameters, with ``step`` and ``param_groups``."""
 
-    can = frozenset({ABSENT, GROUPS, RESUME, RATES})
+    can = frozenset({ABSENT, GROUPS, RESUME, RATES, SPARSE})
 
     def __init__(self, make: Callable[..., Any], options: Mapping[str, Any], ours: bool) -> None:
         super().__init__(make, options)

@@ -16,6 +16,7 @@ from optimkit.validation.comparison.candidates import (
     GROUPS,
     RATES,
     RESUME,
+    SPARSE,
     Candidate,
 )
 from optimkit.validation.comparison.kinds import (
@@ -134,6 +135,8 @@ def circumstances(
     if kind == SEARCH:
         yield from _searches(dtype, quick)
         return
+    if kind == TOUCHED and SPARSE not in candidate.can:  # every element has a gradient then
+        kind = ELEMENTWISE
     real = np.empty(0, dtype).real.dtype.name
     changes, steps = RATES in candidate.can, QUICK_STEPS if quick else LONG_STEPS
     if kind == WHOLE:

@@ -83,7 +83,7 @@ def sampled(
         values = one.run(probe.start, probe.gradients, noise).values
         return [Run({n: x[:, i] for n, x in values.items()}) for i in range(SAMPLES)], noise.edge
     runs, edges = [], np.zeros(probe.start.shape, bool)
-    for sample in range(0, SAMPLES, SAMPLES // 2 if probe.losses else 1):
+    for sample in range(0, SAMPLES, 2 if probe.losses else 1):
         done = []
         for i, (part, shape) in enumerate(probe.parts()):
             noise = Noise(shape, seed=sample, sample=sample)

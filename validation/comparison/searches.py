@@ -10,8 +10,8 @@ from optimkit.validation.comparison.probes import Array, Loss
 
 
 def _parabola(x: Any) -> tuple[float, Any]:
-    """A long valley: curvatures from 1 to 10,000."""
-    curvature = np.asarray(np.geomspace(1, 10_000, x.size), x.dtype)
+    """A long valley: curvatures from 1 to 1,000."""
+    curvature = np.asarray(np.geomspace(1, 1_000, x.size), x.dtype)
     return float(np.sum(curvature * x * x)) / 2, curvature * x
 
 

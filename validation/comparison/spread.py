@@ -18,6 +18,8 @@ from optimkit.validation.comparison.runs import Run, run, sampled
 from optimkit.validation.comparison.texts import Text
 
 MARGIN = 8  # a correct implementation may be this much farther off than the samples
+# A search amplifies rounding from step to step, by a factor that samples tell but roughly.
+SEARCH_MARGIN = 64
 SCALAR_SAMPLES = 8
 
 
@@ -48,7 +50,8 @@ class Spread:
             for name, reference in self.reference.values.items():
                 values = [made.values[name] for made in runs if name in made.values]
                 far = farthest(values, reference)
-                spreads[name] = MARGIN * (far + np.abs(np.spacing(reference)))
+                margin = SEARCH_MARGIN if self.probe.losses else MARGIN
+                spreads[name] = margin * (far + np.abs(np.spacing(reference)))
         return spreads, edge
 
     def _moved(self, numbers: Departure, unit: float, samples: int) -> Iterator[Run]:
