@@ -269,7 +269,7 @@ def test_what_cannot_be_held_against_a_rule_is_refused(candidate: Any, message: 
     ],
 )
 def test_rules_that_cannot_be_compared_with(name: str, message: str) -> None:
-    with pytest.raises(ValueError, match="no optimizer|is held against") as caught:
+    with pytest.raises(ValueError, match=r"no optimizer|is held against") as caught:
         compare(function, name)
     assert message in str(caught.value)
 
