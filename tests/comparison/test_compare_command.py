@@ -97,6 +97,26 @@ def test_a_rule_that_no_change_makes(folder: Path, capsys: pytest.CaptureFixture
     assert "Where it first differs" in said
 
 
+def test_a_rule_of_ones_own(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "rules.py").write_text(
+        "import optimkit as ok\n\n\n"
+        "class Mine(ok.Optimizer):\n"
+        "    def __init__(self, params, lr=0.01, **others):\n"
+        "        super().__init__(params, dict(lr=lr, **others))\n\n"
+        "    @staticmethod\n"
+        "    def update(xp, param, grad, state, hyper, step):\n"
+        "        return param - hyper.lr * grad / (xp.sqrt(xp.sum(grad * grad)) + 1e-8), {}\n\n\n"
+        "def inverted(param, grad, state, step, lr=0.01):\n"
+        "    return param + lr * grad / ((grad * grad).sum() ** 0.5 + 1e-8), state\n"
+    )
+    assert run(folder, "--quick", "FOLDER/rules.py:inverted", "FOLDER/rules.py:Mine") == 1
+    said = capsys.readouterr().out
+    assert "Another rule: sign" in said
+    assert "rules.py, line 10" in said
+    same = ["--quick", "FOLDER/rules.py:Mine", "FOLDER/rules.py:Mine", "--dtype", "float64"]
+    assert run(folder, *same) == 0
+
+
 def test_a_class_of_a_module(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch")
     assert cli.main(["compare", "--quick", "torch.optim:Rprop", "Rprop", "--option", "lr=0.1"]) == 0
@@ -124,7 +144,8 @@ def test_a_class_of_a_module(capsys: pytest.CaptureFixture[str]) -> None:
         (["FOLDER/mine.py:np", "Adagrad"], "it is a module; give an optimizer's class"),
         (["FOLDER/mine.py:failing", "Adagrad"], "its first steps failed: KeyError"),
         (["FOLDER/broken.py:x", "Adagrda"], "there is no optimizer called 'Adagrda'; did you"),
-        (["FOLDER/broken.py:x", "Muon"], "its rule is not elementwise"),
+        (["FOLDER/broken.py:x", "FOLDER/mine.py:good"], "good is no rule; give a name, or a class"),
+        (["FOLDER/mine.py:good", "Adagrad", "--dtype", "int8"], "there is no dtype int8"),
         (["FOLDER/broken.py:x", "Adagrad", "--option", "lrr=1"], "did you mean lr"),
         (["FOLDER/broken.py:x", "Adagrad", "--option", "lr=-1"], "invalid lr: -1"),
     ],

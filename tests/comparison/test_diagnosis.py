@@ -12,7 +12,8 @@ import pytest
 
 import optimkit as ok
 from optimkit.validation.comparison.departures import DEPARTURES
-from optimkit.validation.comparison.diagnosis import BITS, NUMBERS, OPERATIONS, PART, Diagnosis
+from optimkit.validation.comparison.diagnosis import Diagnosis
+from optimkit.validation.comparison.explanations import BITS, NUMBERS, OPERATIONS, PART
 from optimkit.validation.comparison.mutants import Figures, Mutant, _is_one, figures
 from optimkit.validation.comparison.probes import scales
 from optimkit.validation.comparison.texts import Text
@@ -99,7 +100,7 @@ def test_a_departure_with_an_option() -> None:
 
 
 def test_numbers_of_float32_are_no_departure() -> None:
-    from optimkit.validation.comparison.departures import SCALARS
+    from optimkit.validation.comparison.roundings import SCALARS
 
     found = diagnosed(next(iter(SCALARS.applied(Text.of(ok.AdamW)))))
     assert [x.name for x in found[0].departures] == ["scalars of float32"]
@@ -107,7 +108,7 @@ def test_numbers_of_float32_are_no_departure() -> None:
 
 
 def test_a_departure_with_numbers_of_float32() -> None:
-    from optimkit.validation.comparison.departures import SCALARS
+    from optimkit.validation.comparison.roundings import SCALARS
 
     found = diagnosed(next(iter(SCALARS.applied(changed(ok.Adam, "eps inside the root")))))
     assert found[0].name == "eps inside the root"
@@ -123,7 +124,7 @@ def test_what_no_change_explains_is_said_to_be_that() -> None:
 
 
 def test_fused_multiply_adds_are_known_by_their_bits() -> None:
-    from optimkit.validation.comparison.departures import ROUNDINGS
+    from optimkit.validation.comparison.roundings import ROUNDINGS
 
     fused = next(x for x in ROUNDINGS if x.name == "fused multiply-add")
     found = diagnosed(next(iter(fused.applied(Text.of(ok.Adam)))), "float32")

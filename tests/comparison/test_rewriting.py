@@ -7,10 +7,11 @@ import ast
 import pytest
 
 import optimkit as ok
-from optimkit.validation.comparison.departures import DEPARTURES, ORDERS, ROUNDINGS
-from optimkit.validation.comparison.mutants import RULES
+from optimkit.validation.comparison.departures import DEPARTURES
 from optimkit.validation.comparison.rewriting import everywhere, pattern, variants
+from optimkit.validation.comparison.roundings import ORDERS, ROUNDINGS
 from optimkit.validation.comparison.texts import Text
+from optimkit.validation.explain.subjects import optimizers
 
 
 def rewritten(text: str, before: str, after: str) -> list[str]:
@@ -49,7 +50,7 @@ def test_what_does_not_match_is_the_very_same_text() -> None:
 
 @pytest.mark.parametrize("entry", DEPARTURES + ROUNDINGS + ORDERS, ids=lambda x: x.name)
 def test_every_entry_of_the_table_fits_a_rule(entry: object) -> None:
-    texts = [Text.of(getattr(ok, name)) for name in RULES]
+    texts = [Text.of(optimizer) for optimizer in optimizers().values()]
     made = [new for text in texts for new in entry.applied(text)]  # type: ignore[attr-defined]
     assert made
     for new in made:

@@ -7,6 +7,7 @@ circumstances of a comparison its kind allows.
 from __future__ import annotations
 
 import contextlib
+import copy
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -16,8 +17,10 @@ import numpy as np
 
 from optimkit.validation.comparison import libraries
 from optimkit.validation.comparison.libraries import Array, made, read
+from optimkit.validation.comparison.probes import Loss
 
 ABSENT, GROUPS, RESUME, RATES = "absent gradients", "several groups", "resume", "other rates"
+SPARSE = "sparse gradients"
 RATE_NAMES = ("lr", "learning_rate", "step_size", "eta", "alpha")  # what people call it
 Steps = dict[str, Array]  # a parameter, called "param", and the arrays of its state
 
@@ -32,12 +35,22 @@ class Going(ABC):
     library = "numpy"
 
     @abstractmethod
-    def step(self, grads: list[Array | None], rate: float) -> None:
-        """Take a step with these gradients and this factor of the learning rates."""
+    def step(self, grads: list[Any], rate: float) -> None:
+        """Take a step with these gradients and this factor of the learning rates.
+
+        A gradient is an array, a `RowSparse` or, where there is none, None.
+        """
 
     @abstractmethod
     def values(self) -> list[Steps]:
         """The parameters, and what can be seen of their state."""
+
+    def search(self, loss: Loss) -> None:
+        """Take a step of a search, for which the only parameter gets a loss and its gradient."""
+        raise Unusable(
+            "a rule that evaluates the loss is held against the class of a torch optimizer, or of "
+            "one of optimkit's"
+        )
 
     def resumed(self) -> Going:
         """A new one that goes on from where this one is."""
@@ -69,9 +82,13 @@ class Candidate(ABC):
 
 
 def visible(state: Mapping[str, Any], shape: tuple[int, ...]) -> Steps:
-    """The arrays of a state that have the shape of its parameter."""
+    """The arrays of a state that have the shape of its parameter, or one for rows or columns."""
     arrays = {k: read(v) for k, v in state.items() if hasattr(v, "shape") and hasattr(v, "dtype")}
-    return {str(k): v for k, v in arrays.items() if v.shape == shape and k != "step"}
+    return {str(k): v for k, v in arrays.items() if _fits(v.shape, shape) and k != "step"}
+
+
+def _fits(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
+    return len(shape) == len(whole) and all(n in (1, m) for n, m in zip(shape, whole, strict=True))
 
 
 # ---------------------------------------------------------------- torch's protocol, and ours
@@ -84,17 +101,33 @@ class _GoingOptimizer(Going):
         given: Any = params if single else [{"params": [params[i] for i in g]} for g in groups]
         self.optimizer = maker.make(given, **maker.options)
         found = self.optimizer.param_groups
-        self.rates = [group["lr"] * (k + 1) for k, group in enumerate(found)]
+        self.rates = [
+            group["lr"] * (k + 1) if "lr" in group else None for k, group in enumerate(found)
+        ]
 
-    def step(self, grads: list[Array | None], rate: float) -> None:
+    def step(self, grads: list[Any], rate: float) -> None:
         for group, base in zip(self.optimizer.param_groups, self.rates, strict=True):
-            group["lr"] = base * rate if rate != 1 else base
+            if base is not None:
+                group["lr"] = base * rate if rate != 1 else base
         if self.maker.ours:
-            self.optimizer.step(grads=[None if g is None else g.copy() for g in grads])
+            self.optimizer.step(grads=[copy.deepcopy(g) for g in grads])
             return
         for param, grad in zip(self.params, grads, strict=True):
             param.grad = None if grad is None else made(grad, "torch")
         self.optimizer.step()
+
+    def search(self, loss: Loss) -> None:
+        (param,) = self.params
+
+        def closure() -> Any:
+            value, grad = loss(read(param).ravel())
+            grad = grad.reshape(tuple(param.shape))
+            if self.maker.ours:
+                return value, [grad]
+            param.grad = made(grad, "torch")
+            return made(np.asarray(value), "torch")
+
+        self.optimizer.step(closure)
 
     def values(self) -> list[Steps]:
         held = []
@@ -114,7 +147,7 @@ class _GoingOptimizer(Going):
 class TorchProtocol(Candidate):
     """An optimizer made of parameters, with ``step`` and ``param_groups``."""
 
-    can = frozenset({ABSENT, GROUPS, RESUME, RATES})
+    can = frozenset({ABSENT, GROUPS, RESUME, RATES, SPARSE})
 
     def __init__(self, make: Callable[..., Any], options: Mapping[str, Any], ours: bool) -> None:
         super().__init__(make, options)

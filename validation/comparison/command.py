@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from optimkit.validation.arguments import Refusal, add_files, suggestion
-from optimkit.validation.comparison.compare import Outcome, Stage, begun, stages
+from optimkit.validation.comparison.compare import DTYPES, Stage, begun, stages
 from optimkit.validation.comparison.document import document
+from optimkit.validation.comparison.outcome import Outcome
 from optimkit.validation.comparison.reading import read_candidate, rule_named
 from optimkit.validation.comparison.showing import show
 from optimkit.validation.explain.subjects import add_option, read_options
@@ -29,8 +30,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="an optimizer's class, a function that makes one, or a function (param, grad, state, "
         "step) -> (param, state); also package.module:NAME",
     )
-    parser.add_argument("optimizer", metavar="OPTIMIZER", help="the rule it should be")
+    parser.add_argument(
+        "optimizer",
+        metavar="OPTIMIZER",
+        help="the rule it should be; also FILE.py:NAME, a rule of your own",
+    )
     add_option(parser, "options of both, such as lr=0.1; else the candidate's own defaults")
+    parser.add_argument(
+        "--dtype",
+        nargs="+",
+        default=DTYPES,
+        metavar="DTYPE",
+        help="what to try it in, float64 and float32 unless given; also float16, complex128 and "
+        "complex64",
+    )
     add_files(parser)
     parser.add_argument("--quick", action="store_true", help="a long run of 100 steps, not 1,000")
 
@@ -39,14 +52,14 @@ def run(args: argparse.Namespace) -> int:
     """Compare: 0 if it is the same rule, 1 if it is another, 2 if that could not be found out."""
     shown = console()
     try:
-        rule = rule_named(args.optimizer)
+        rule = rule_named(load(args.optimizer) if ":" in args.optimizer else args.optimizer)
         options = read_options(rule, args.option)
         rule.bind(**options)
         with watching("reading the candidate", 2.0):
             candidate = load(args.candidate)
             reading = read_candidate(candidate, rule, options)
         result = begun(reading, rule)
-        left = tried(result, stages(reading, rule, args.quick))
+        left = tried(result, stages(reading, rule, args.quick, args.dtype))
         result.finished()
     except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
         raise Refusal(str(error)) from error

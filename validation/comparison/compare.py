@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,145 +11,39 @@ import numpy as np
 import optimkit as ok
 from optimkit.validation.comparison.candidates import Unusable
 from optimkit.validation.comparison.circumstances import (
-    SIZES,
     Circumstance,
     circumstances,
-    observed,
 )
-from optimkit.validation.comparison.diagnosis import PART, Diagnosis, Explanation
+from optimkit.validation.comparison.diagnosis import Diagnosis
+from optimkit.validation.comparison.explanations import PART, Explanation
 from optimkit.validation.comparison.judging import (
     DIFFERENT,
     EQUAL,
     FLOAT32,
     ROUNDED,
     VERDICTS,
-    FirstDifference,
     first_difference,
     relative,
     units,
 )
+from optimkit.validation.comparison.kinds import WHOLE, kind_of
+from optimkit.validation.comparison.observing import observed
+from optimkit.validation.comparison.others import another
+from optimkit.validation.comparison.outcome import Finding, Outcome
 from optimkit.validation.comparison.reading import Reading, read_candidate, rule_named
+from optimkit.validation.comparison.schedules import scheduled
 
-DTYPES = ("float64", "float32")
-
-
-@dataclass
-class Finding:
-    """What came of one circumstance in one dtype.
-
-    Attributes
-    ----------
-    circumstance, dtype : str
-    verdict : str
-        ``"equal in bits"``, ``"rounding"``, ``"float32 numbers"``, ``"different"``, or why it was
-        not tried.
-    tried : bool
-    most_units, most_relative : float
-        The largest distance from the rule, in units in the last place and relative to how far the
-        parameter has gone.
-    differences : list of FirstDifference
-        The first of each quantity.
-    explained : bool
-        Whether the departure that was named accounts for all of it.
-    """
-
-    circumstance: str
-    dtype: str
-    verdict: str
-    tried: bool = True
-    most_units: float = 0.0
-    most_relative: float = 0.0
-    differences: list[FirstDifference] = field(default_factory=list)
-    explained: bool = False
-
-
-@dataclass
-class Outcome:
-    """What came of holding an implementation against a rule, as `compare` returns it.
-
-    Parameters
-    ----------
-    optimizer : str
-    kind : str
-        What the candidate was taken for.
-    options : dict
-        Options of the rule that it was held against.
-    adopted : dict
-        Those of them that are the candidate's defaults and not the rule's.
-    unheard : list of str
-        Options that were asked for and that the candidate does not take.
-    findings : list of Finding
-    judge : Diagnosis
-        Of the circumstance that a diagnosis goes by.
-    explanations : list of Explanation
-        What it computes instead, best first; or the way in which it rounds.
-
-    Examples
-    --------
-    >>> import optimkit as ok
-    >>> from optimkit.validation import compare
-    >>> found = compare(ok.AdamW, "AdamW", quick=True, lr=0.1)
-    >>> found.same, found.verdict, found.departure
-    (True, 'equal in bits', None)
-    """
-
-    optimizer: str
-    kind: str
-    options: dict[str, Any]
-    adopted: dict[str, Any]
-    unheard: list[str]
-    findings: list[Finding] = field(default_factory=list)
-    judge: Diagnosis | None = None
-    explanations: list[Explanation] = field(default_factory=list)
-
-    @property
-    def verdict(self) -> str:
-        """The worst of all that was tried."""
-        tried = [finding.verdict for finding in self.findings if finding.tried]
-        return max(tried, key=VERDICTS.index, default=DIFFERENT)
-
-    @property
-    def same(self) -> bool:
-        """Whether it is the rule, but for rounding."""
-        return self.verdict != DIFFERENT
-
-    @property
-    def rule_holds(self) -> bool:
-        """Whether its steps are the rule's, whatever else differs."""
-        return all(f.verdict != DIFFERENT for f in self.findings if f.circumstance == SIZES)
-
-    @property
-    def departure(self) -> str | None:
-        """What it computes instead, if a change of the rule reproduces it."""
-        if self.same or not self.explanations or self.explanations[0].sure == PART:
-            return None
-        return self.explanations[0].name
-
-    def finished(self) -> Outcome:
-        """The same; `Unusable` if nothing could be tried."""
-        if self.judge is None:
-            raise Unusable(self.findings[0].verdict)
-        return self
-
-    def as_dict(self) -> dict[str, Any]:
-        """The same for machines."""
-        return {
-            "optimkit": ok.__version__,
-            "optimizer": self.optimizer,
-            "candidate": self.kind,
-            "options": self.options,
-            "adopted": self.adopted,
-            "unheard": self.unheard,
-            "verdict": self.verdict,
-            "same": self.same,
-            "departure": self.departure,
-            "explanations": [x.as_dict() for x in self.explanations],
-            "findings": [asdict(finding) for finding in self.findings],
-        }
+DTYPES = ("float64", "float32")  # what is tried unless asked for others
+KNOWN = (*DTYPES, "float16", "complex128", "complex64")
 
 
 def compare(
-    candidate: Any, optimizer: str | type[ok.Optimizer], *, quick: bool = False, **options: Any
+    candidate: Any,
+    optimizer: str | type[ok.Optimizer],
+    *,
+    quick: bool = False,
+    dtypes: Sequence[str] = DTYPES,
+    **options: Any,
 ) -> Outcome:
     """Hold an implementation of an optimizer against its rule, and say what is wrong with it.
 
@@ -164,6 +58,8 @@ def compare(
         The rule that it should be: an optimizer whose rule is elementwise, by name or its class.
     quick : bool, default False
         Whether the long run is of 100 steps and not of 1,000.
+    dtypes : sequence of str, default ("float64", "float32")
+        What it is tried in, the first first; also "float16", "complex128" and "complex64".
     **options
         Options of both. One that is not given is the candidate's own default.
 
@@ -193,11 +89,12 @@ def compare(
     rule = rule_named(optimizer)
     reading = read_candidate(candidate, rule, options)
     result = begun(reading, rule)
-    for _, stage in stages(reading, rule, quick):
+    for _, stage in stages(reading, rule, quick, dtypes):
         stage(result)
     return result.finished()
 
 
+MOST_AT_THE_ENDS = 0.95  # of the values: what is left shows nothing
 Stage = Callable[[Outcome], None]
 
 
@@ -207,26 +104,61 @@ def begun(reading: Reading, rule: type[ok.Optimizer]) -> Outcome:
     return Outcome(rule.__name__, kind, reading.options, reading.adopted, reading.unheard)
 
 
-def stages(reading: Reading, rule: type[ok.Optimizer], quick: bool) -> list[tuple[str, Stage]]:
-    """What there is to do, by name, in this order."""
+def stages(
+    reading: Reading, rule: type[ok.Optimizer], quick: bool, dtypes: Sequence[str] = DTYPES
+) -> list[tuple[str, Stage]]:
+    """What there is to do, by name, in this order.
+
+    Raises
+    ------
+    Unusable
+        If there is no such dtype, or the rule does not take it.
+    """
     work: list[tuple[str, Stage]] = []
-    for dtype in DTYPES:
-        for circumstance in circumstances(dtype, reading.candidate, quick):
+    for dtype in dtypes:
+        _check_dtype(dtype, rule, reading.options)
+        for circumstance in circumstances(dtype, reading.candidate, rule, reading.options, quick):
             work.append(
                 (f"{circumstance.name}, {dtype}", _Trying(reading, rule, circumstance, dtype))
             )
-            if circumstance.name == SIZES:
-                work.append(("what it computes", _diagnose))
+            if circumstance.judging:
+                work.append(("what it computes", _Diagnosing(reading, rule)))
     return work
 
 
-def _diagnose(result: Outcome) -> None:
-    if result.judge is not None and not result.explanations:
-        result.explanations = result.judge.explain()
+def _check_dtype(dtype: str, rule: type[ok.Optimizer], options: dict[str, Any]) -> None:
+    if dtype not in KNOWN:
+        raise Unusable(f"there is no dtype {dtype} to compare in; there are {', '.join(KNOWN)}")
+    if dtype.startswith("complex"):
+        try:
+            rule.check_param(np.ones((2, 2), dtype), rule.bind(**options))
+        except (RuntimeError, ValueError) as error:
+            raise Unusable(str(error)) from error
+        if kind_of(rule, options) == WHOLE or hasattr(rule, "minimize"):
+            raise Unusable(f"{rule.__name__} is compared in real dtypes alone, not in {dtype}")
+
+
+@dataclass
+class _Diagnosing:
+    """Finds out what a candidate computes, and whether it is another of the library's."""
+
+    reading: Reading
+    rule: type[ok.Optimizer]
+
+    def __call__(self, result: Outcome) -> None:
+        judge, last = result.judge, result.findings[-1]
+        if judge is None or result.explanations:
+            return
+        kind = kind_of(self.rule, self.reading.options)
+
+        def other(nearer: float) -> Explanation | None:
+            return scheduled(judge) or another(self.reading.thing, judge, kind, nearer)
+
+        result.explanations = judge.explain(other)
         first = next(iter(result.explanations), None)
         if first and not first.rounds and first.sure != PART:  # smaller than numbers of float32
-            result.findings[-1].verdict = DIFFERENT
-        _explain(result.findings[-1], result, [result.judge])
+            last.verdict = DIFFERENT
+        _explain(last, result, [judge])
 
 
 def _explain(finding: Finding, result: Outcome, judges: list[Diagnosis]) -> None:
@@ -261,15 +193,39 @@ class _Trying:
         except Unusable as error:
             finding.verdict, finding.tried = str(error), False
             return
-        judges = []
+        judges: list[Diagnosis] = []
         for probe, values in zip(self.circumstance.probes(), held, strict=True):
             judges.append(Diagnosis(self.rule, self.reading.options, probe, values["param"]))
             _judge(finding, judges[-1], values)
+        edge = np.concatenate([_at_the_ends(judge) for judge in judges])
+        if finding.verdict != EQUAL and edge.mean() > MOST_AT_THE_ENDS:
+            finding.verdict = f"nearly all of it is at the ends of the range of {self.dtype}"
+            finding.tried = False
+            return
         if first and finding.verdict == FLOAT32 and first.verdict != FLOAT32:
             finding.verdict = DIFFERENT
-        if name == SIZES and not result.judge:
+        if self.circumstance.judging:
+            self._check_repeatable(held)
+        if self.circumstance.judging and not result.judge:
             result.judge = judges[0]
         _explain(finding, result, judges)
+
+    def _check_repeatable(self, held: list[Any]) -> None:
+        """Raise if another run from the same start is another."""
+        again = observed(self.reading.candidate, self.circumstance)
+        for one, other in zip(held, again, strict=True):
+            if not np.array_equal(one["param"], other["param"], equal_nan=True):
+                raise Unusable(
+                    "two runs of it from the same start differ: it draws numbers at random, or "
+                    "keeps something from one optimizer to the next"
+                )
+
+
+def _at_the_ends(judge: Diagnosis) -> Any:
+    """Which elements show nothing, since rounding decides what they are."""
+    if judge.equal:
+        return np.zeros(judge.probe.start.shape, bool)
+    return judge.spread.edge | ~np.isfinite(judge.spread.operations).any(0)
 
 
 def _judge(finding: Finding, judge: Diagnosis, values: dict[str, Any]) -> None:
@@ -295,10 +251,15 @@ def _judge(finding: Finding, judge: Diagnosis, values: dict[str, Any]) -> None:
     for name, reference in made.values.items():
         if name not in values or values[name].shape != reference.shape:
             continue
-        start = probe.start if name == "param" else np.zeros_like(probe.start)
+        if name != "param" and probe.shapes and reference.shape != made.param.shape:
+            start, gradients = np.zeros_like(reference[0]), reference * np.nan
+            where = np.ones(reference[0].shape, bool)
+        else:
+            start = probe.start if name == "param" else np.zeros_like(probe.start)
+            gradients, where = probe.gradients, away
         with np.errstate(all="ignore"):
             near = np.abs(values[name] - reference) <= judge.spread.of(name)
-        differs = ~near & away & (units(values[name], reference) > 0)
-        first = first_difference(name, values[name], reference, start, probe.gradients, differs)
+        differs = ~near & where & (units(values[name], reference) > 0)
+        first = first_difference(name, values[name], reference, start, gradients, differs)
         if first and name not in [x.quantity for x in finding.differences]:
             finding.differences.append(first)

@@ -56,7 +56,9 @@ class Departure:
             yield text.with_tree(tree)
 
 
-def _entry(kind: str, everywhere: bool = False) -> Callable[..., Departure]:
+def entries_of(kind: str, everywhere: bool = False) -> Callable[..., Departure]:
+    """How entries of a kind are written: a name, what it means, and edits ``before → after``."""
+
     def entry(name: str, meaning: str, *edits: str) -> Departure:
         pairs = (edit.split(" → ") for edit in edits)
         return Departure(
@@ -66,9 +68,8 @@ def _entry(kind: str, everywhere: bool = False) -> Callable[..., Departure]:
     return entry
 
 
-_wrong, _throughout = _entry(WRONG), _entry(WRONG, True)
-_slip = _entry(SLIP)
-_order, _rounding = _entry(ROUNDING), _entry(ROUNDING, True)
+_wrong, _throughout = entries_of(WRONG), entries_of(WRONG, True)
+_slip = entries_of(SLIP)
 
 _INSIDE = (
     "eps inside the root",
@@ -77,6 +78,10 @@ _INSIDE = (
 _SQUARED = (
     "eps squared inside the root",
     "eps squared is added to the second moment before the root is taken",
+)
+_TWICE = (
+    "eps inside and outside the root",
+    "eps is added to the second moment before the root is taken, and to the root",
 )
 _HAT = (
     "eps-hat",
@@ -90,6 +95,8 @@ DEPARTURES = (
     _wrong(*_INSIDE, "xp.sqrt(V) + EPS → xp.sqrt(V + EPS)"),
     _wrong(*_SQUARED, "xp.sqrt(V) / C**0.5 + EPS → xp.sqrt(V / C + EPS * EPS)"),
     _wrong(*_SQUARED, "xp.sqrt(V) + EPS → xp.sqrt(V + EPS * EPS)"),
+    _wrong(*_TWICE, "xp.sqrt(V) / C**0.5 + EPS → xp.sqrt(V / C + EPS) + EPS"),
+    _wrong(*_TWICE, "xp.sqrt(V) + EPS → xp.sqrt(V + EPS) + EPS"),
     _wrong(*_HAT, "xp.sqrt(V) / C + EPS → (xp.sqrt(V) + EPS) / C"),
     _wrong(*_HAT, "xp.sqrt(V / C) + EPS → (xp.sqrt(V) + EPS) / C**0.5"),
     _wrong(
@@ -124,7 +131,11 @@ DEPARTURES = (
                 "step → (step + 1)"),
     _wrong("step off by one in one place", "one correction has the number of the next step",
            "B**step → B ** (step + 1)"),
-    # weight decay
+    # weight decay; what is done to a gradient that has been used already is nothing
+    _wrong("decay missing", "there is no weight decay",
+           "param = param * (1 - LR * DECAY) → pass"),
+    _wrong("decay missing", "there is no weight decay",
+           "grad = grad + DECAY * param → pass"),
     _wrong(
         "decoupled decay in place of coupled",
         "the parameter shrinks by lr * weight_decay; the gradient has no part of it",
@@ -145,10 +156,6 @@ DEPARTURES = (
            "1 - LR * DECAY → 1 - DECAY"),
     _wrong("decay times lr", "the penalty is multiplied by the learning rate too",
            "grad + DECAY * param → grad + hyper.lr * DECAY * param"),
-    _wrong("decay missing", "there is no weight decay",
-           "param = param * (1 - LR * DECAY) → pass"),
-    _wrong("decay missing", "there is no weight decay",
-           "grad = grad + DECAY * param → pass"),
     # momentum
     _wrong(
         "dampening on the first step",
@@ -217,6 +224,69 @@ DEPARTURES = (
     ),
     _wrong("maximum missing", "the second moment of this step divides, not the largest so far",
            "xp.maximum(S, v) → v"),
+    # rows, columns and matrices
+    _wrong(
+        "second moment not factored",
+        "the second moment of a matrix is kept whole, not as a row and a column",
+        "param.ndim < 2 → True",
+        "state['variance'] → state.get('variance', 0 * grad)",
+    ),
+    _throughout(
+        "eps added to the squares",
+        "eps1 is added to the squared gradient, as in the paper, and bounds no root",
+        "grad * grad → grad * grad + eps1",
+        "A / grad.shape[N] → A / grad.shape[N] + eps1",
+        "at_least(xp, eps1, A) → A",
+    ),
+    _throughout("sums in place of means", "rows and columns have the sums of squares",
+                "A / grad.shape[N] → A"),
+    _wrong("factors without their mean", "the product of row and column is not divided",
+           "xp.sqrt(R / M) * xp.sqrt(C) → xp.sqrt(R) * xp.sqrt(C)"),
+    _wrong("step not relative to the parameter",
+           "the step has a size of its own, whatever the parameter's",
+           "at_least(xp, E, root_mean_square(xp, P)) * R → root_mean_square(xp, P) * 0 + R"),
+    _wrong("least size of the parameter missing", "a parameter near zero stays there",
+           "at_least(xp, E, root_mean_square(xp, P)) → root_mean_square(xp, P)"),
+    _wrong("constant step",
+           "the step is lr from the first on, not the smaller of lr and its schedule",
+           "min(LR, 1 / S) → LR"),
+    _wrong("update not clipped", "however large its root mean square is, the update is taken whole",
+           "-A / at_least(xp, 1.0, R) → -A"),
+    _wrong("decay missing", "there is no weight decay",
+           "param * (1 - LR * DECAY) if DECAY else param → param"),
+    _wrong(
+        "coupled decay in place of decoupled",
+        "weight_decay * param is added to the gradient and passes through the moments",
+        "param = param * (1 - LR * DECAY) if DECAY else param → grad = grad + DECAY * param",
+    ),
+    _wrong("decay times the step",
+           "the parameter shrinks by weight_decay and the size of this step",
+           "param * (1 - LR * DECAY) → param * xp.astype(1 - alpha * DECAY, param.dtype)"),
+    _wrong("share of the gradient missing", "the buffer is momentum * buffer + grad",
+           "lerp_as_torch(xp, S, G, 1 - M) → M * S + G"),
+    _wrong("no look-ahead", "the direction is the momentum itself, as without Nesterov",
+           "lerp_as_torch(xp, G, S, M) if N else S → S"),
+    _wrong("look-ahead by the whole gradient", "Nesterov's direction is grad + momentum * buffer",
+           "lerp_as_torch(xp, G, S, M) if N else S → G + M * S if N else S"),
+    _wrong("lr adjusted by the other side", "a wide matrix has the larger step, not a tall one",
+           "R / max(C, 1) → C / max(R, 1)"),
+    _wrong("lr not adjusted", "the step does not depend on the shape",
+           "max(1, A) ** 0.5 → 1.0"),
+    _wrong("lr adjusted below 1", "a wide matrix has a smaller step",
+           "max(1, A) ** 0.5 → A ** 0.5"),
+    _wrong("lr adjusted without root",
+           "the step grows with the quotient of the sides, not its root",
+           "max(1, A) ** 0.5 → max(1, A)"),
+    _wrong("cubic Newton-Schulz", "the coefficients are 1.5, -0.5 and 0",
+           "hyper.ns_coefficients → (1.5, -0.5, 0.0)"),
+    _wrong("quintic Newton-Schulz of Taylor's coefficients",
+           "the coefficients are 1.875, -1.25 and 0.375",
+           "hyper.ns_coefficients → (1.875, -1.25, 0.375)"),
+    _wrong("eps added to the norm", "eps is added to the norm, and is not its least value",
+           "xp.maximum(N, xp.full_like(N, E)) → N + E"),
+    # sparse gradients
+    _wrong("eps after the correction", "eps is added to the corrected second moment, as in Adam",
+           "xp.sqrt(v) + EPS → xp.sqrt(v) + EPS * sqrt(1 - beta2**step)"),
     _throughout("maximize missing", "the sign of the gradient is not turned",
                 "hyper.maximize → False"),
     # slips, which are not known by a name
@@ -239,52 +309,3 @@ DEPARTURES = (
     _slip("comparison", "a comparison is turned round", "A > B → A < B"),
     _slip("comparison", "a comparison is turned round", "A < B → A > B"),
 )  # fmt: skip
-
-_WRITTEN_OUT = "lerp(M, G, W, xp) → M * (1 - W) + W * G"
-ROUNDINGS = (
-    _rounding(
-        "fused multiply-add",
-        "products are added without being rounded first, as torch's vector instructions do it",
-        "lerp(M, G, W, xp) → fma(W, G - M, M)",
-        "C + A * B → fma(A, B, C)",
-        "A * B + C → fma(A, B, C)",
-    ),
-    _rounding(
-        "fused multiply-add",
-        "products are added without being rounded first, the first product of two",
-        "lerp(M, G, W, xp) → M * (1 - W) + W * G",
-        "A * B + C → fma(A, B, C)",
-        "C + A * B → fma(A, B, C)",
-    ),
-    _rounding("moment written out", "the moment is beta * m + (1 - beta) * grad", _WRITTEN_OUT),
-    _rounding("reciprocal", "quotients are products with 1 / x", "A / B → A * (1.0 / B)"),
-    _order("folded step size", "the step size multiplies the quotient, not its numerator",
-           "-A * M / D → -A * (M / D)"),
-    _order("folded step size", "the first moment is corrected before it is multiplied by lr",
-           "-(A / C) * M / D → -A * (M / C) / D"),
-    _order("corrected second moment", "the root is taken after the correction, not before",
-           "xp.sqrt(V) / C**0.5 → xp.sqrt(V / C)"),
-    _rounding("scalars of float32", "numbers that are no arrays are rounded to float32",
-              "A + B → scalar32(A + B)", "A - B → scalar32(A - B)", "A * B → scalar32(A * B)",
-              "A / B → scalar32(A / B)", "A ** B → scalar32(A ** B)",
-              "hyper.N → scalar32(hyper.N)"),
-)  # fmt: skip
-
-# Orders of operation that are as good as the rule's own.
-ORDERS = (
-    _order("factors", "", "A * B * C → A * (B * C)"),
-    _order("factors", "", "A * B * C → B * (A * C)"),
-    _order("factors", "", "A * (B * C) → A * B * C"),
-    _order("terms", "", "A + B → B + A"),
-    _order("difference", "", "A + -B * C → A - B * C"),
-    _order("square", "", "A * G * G → A * (G * G)"),
-    _order("quotient", "", "A * B / C → A * (B / C)"),
-    _order("quotient", "", "A / B * C → A * C / B"),
-    _order("reciprocal", "", "A / B → A * (1.0 / B)"),
-    _order("fused multiply-add", "", "A * B + C → fma(A, B, C)"),
-    _order("moment", "", _WRITTEN_OUT),
-    _order("moment", "", "lerp(M, G, W, xp) → M - W * (M - G)"),
-    _order("difference", "", "S * B + (1 - B) * Q * R → S + (1 - B) * (Q * R - S)"),
-)
-
-SCALARS = next(entry for entry in ROUNDINGS if entry.name == "scalars of float32")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
@@ -11,94 +11,35 @@ from typing import Any
 import numpy as np
 
 import optimkit as ok
-from optimkit.validation.comparison.departures import (
-    DEPARTURES,
-    ROUNDING,
-    ROUNDINGS,
-    SCALARS,
-    SLIP,
-    WRONG,
-    Departure,
+from optimkit.validation.comparison.choices import choices
+from optimkit.validation.comparison.departures import DEPARTURES, SLIP
+from optimkit.validation.comparison.explanations import (
+    BITS,
+    BRIEF,
+    MOST_DIGITS,
+    NUMBERS,
+    OPERATIONS,
+    SURE,
+    THOROUGH,
+    Explanation,
 )
-from optimkit.validation.comparison.fitting import Options, ends, fit, flips, is_round
-from optimkit.validation.comparison.probes import Probe, Run, Spread, run
-from optimkit.validation.comparison.texts import Change, Text
+from optimkit.validation.comparison.fitting import (
+    Options,
+    ends,
+    fit,
+    flips,
+    is_round,
+)
+from optimkit.validation.comparison.probes import Probe
+from optimkit.validation.comparison.roundings import ROUNDINGS, SCALARS
+from optimkit.validation.comparison.runs import Run, run
+from optimkit.validation.comparison.spread import Spread
+from optimkit.validation.comparison.texts import Text
 
 Array = np.ndarray[Any, Any]
-BITS, OPERATIONS, NUMBERS, PART = "equal in bits", "all but rounding", "float32 numbers", "a part"
-SURE = (BITS, OPERATIONS, NUMBERS, PART)
-RANK = {WRONG: 0, SLIP: 1, ROUNDING: 2}
-CHECKED, BASES, FITTED = 8, 16, 4  # how many of the nearest are looked at more closely
+Seek = Callable[[float], "Explanation | None"]
 NEAR = 0.1  # digits beyond rounding, in the mean, at which a rule is probably the right one
-MOST_DIGITS = 20.0
-
-
-@dataclass
-class Explanation:
-    """A rule that may be what a candidate computes.
-
-    Attributes
-    ----------
-    text : Text
-        The rule with its changes.
-    departures : tuple of Departure
-    options : dict
-        Options with other values than were asked for.
-    equals : dict
-        Options with which the rule as it is written does the same.
-    digits : float
-        How far off it is: the mean of the digits by which values differ from the candidate's,
-        beyond what rounding can do.
-    share : float
-        Which part of the values that differ from the rule's it reproduces to rounding.
-    sure : str
-        What it reproduces: one of `SURE`.
-    """
-
-    text: Text
-    departures: tuple[Departure, ...] = ()
-    options: Options = field(default_factory=dict)
-    equals: Options = field(default_factory=dict)
-    digits: float = MOST_DIGITS
-    share: float = 0.0
-    sure: str = PART
-    run: Run | None = None
-
-    @property
-    def name(self) -> str:
-        """What it is called: its departures, and other options."""
-        parts = [departure.name for departure in self.departures]
-        parts += [f"{name}={value!r}" for name, value in self.options.items()]
-        return " and ".join(parts)
-
-    @property
-    def rounds(self) -> bool:
-        """Whether it is a matter of rounding alone."""
-        return not self.options and all(x.kind == ROUNDING for x in self.departures)
-
-    @property
-    def changes(self) -> list[Change]:
-        """The lines of the rule that are changed."""
-        return self.text.changes(Text.of(self.text.optimizer))
-
-    def as_dict(self) -> dict[str, Any]:
-        """The same for machines."""
-        departures = [{"name": x.name, "meaning": x.meaning} for x in self.departures]
-        return {
-            "name": self.name,
-            "departures": departures,
-            "options": self.options,
-            "equals": self.equals,
-            "sure": self.sure,
-            "share": self.share,
-            "lines": [vars(change) for change in self.changes],
-        }
-
-    @property
-    def rank(self) -> tuple[int, int, int]:
-        """Names that people know come before slips, and one change before two."""
-        kinds = [RANK[departure.kind] for departure in self.departures]
-        return len(kinds) + len(self.options), sum(kinds), len(self.options)
+LEAST_JUDGED = 0.2  # of the values: where order decides more, nothing is another rule
 
 
 class Diagnosis:
@@ -120,6 +61,7 @@ class Diagnosis:
     ) -> None:
         self.optimizer, self.options, self.probe, self.values = optimizer, options, probe, values
         self.text = Text.of(optimizer)
+        self.effort = BRIEF if probe.shapes else THOROUGH  # whole arrays take longer
         self.reference = self.run(self.text, {})
         self.equal = np.array_equal(self.reference.param, values, equal_nan=True)
         self.spread = self._spread(self.text, {}, self.reference)
@@ -129,22 +71,30 @@ class Diagnosis:
         """Where the candidate differs from the rule by more than rounding."""
         return self.differs(self.reference, self.spread.operations)
 
-    def hyper(self, changes: Options) -> SimpleNamespace:
-        """The options by attribute, some of them changed."""
+    def hyper(self, changes: Options, optimizer: Any = None) -> SimpleNamespace:
+        """The options by attribute, some of them changed; of another rule, all that it has."""
+        optimizer = optimizer or self.optimizer
+        options = self.options if optimizer is self.optimizer else {}
         try:
-            bound = self.optimizer.bind(**self.options | changes)
+            bound = optimizer.bind(**options | changes)
         except TypeError:  # a flag that the constructor decides on
-            bound = self.optimizer.bind(**self.options)
+            bound = optimizer.bind(**options)
             vars(bound).update(changes)
-        bound.sparse = False
+        bound.sparse = self.probe.touched is not None and optimizer.needs_sparse
         result: SimpleNamespace = bound
         return result
 
     def run(self, text: Text, changes: Options) -> Run:
-        return run(text.function(), text.optimizer, self.hyper(changes), self.probe)
+        hyper = self.hyper(changes, text.optimizer)
+        return run(text.function(), text.optimizer, hyper, self._probe(text))
+
+    def _probe(self, text: Text) -> Probe:
+        dense = self.probe.touched is not None and not text.optimizer.needs_sparse
+        return replace(self.probe, touched=None) if dense else self.probe
 
     def _spread(self, text: Text, changes: Options, made: Run) -> Spread:
-        return Spread(text, self.hyper(changes), self.probe, made)
+        hyper = self.hyper(changes, text.optimizer)
+        return Spread(text, hyper, self._probe(text), made)
 
     def _distance(self, made: Run) -> Array:
         with np.errstate(all="ignore"):
@@ -162,37 +112,68 @@ class Diagnosis:
         """How near a changed rule comes; None if it fails or changes nothing."""
         try:
             made = self.run(text, options or {})
-        except (ArithmeticError, TypeError, KeyError, NameError, ValueError):
+        except Exception:  # a change may make it senseless
             return None
         if (made.param.dtype, made.param.shape) != (self.values.dtype, self.values.shape):
             return None
         if np.array_equal(made.param, self.reference.param, equal_nan=True):
             return None
-        away = ~self.spread.edge
-        with np.errstate(all="ignore"):
-            digits = np.log10(1 + (self._distance(made) / self.spread.operations)[:, away])
-        digits = np.minimum(digits, MOST_DIGITS)
         within = (self._distance(made) <= self.spread.operations)[self.usual]
         share = float(within.mean()) if within.size else 1.0
         return Explanation(
             text,
             tuple(departures),
             options or {},
-            digits=float(digits.mean()),
+            digits=self._digits(made),
             share=share,
             run=made,
         )
+
+    def as_it_is(self, options: Options) -> Explanation:
+        """The rule itself, as what a candidate held against another rule may be."""
+        digits = self._digits(self.reference)
+        return Explanation(self.text, options=options, digits=digits, run=self.reference)
+
+    def checked_as_it_is(self, found: Explanation) -> Explanation:
+        """The same with how sure it is."""
+        if self.equal:
+            return replace(found, sure=BITS, share=1.0)
+        judged = ~self.spread.edge
+        enough = judged.mean() > LEAST_JUDGED and np.isfinite(self.spread.operations).mean() > 0.5
+        if enough and not self.usual.any():
+            return replace(found, sure=OPERATIONS, share=1.0)
+        return found
+
+    def option_changes(self, base: Explanation) -> list[Explanation]:
+        """Other values of one option, nearest first."""
+        flipped = (
+            replace(base, options=base.options | flip)
+            for flip in flips(self.optimizer, self.options | base.options)
+        )
+        return sorted([*self._all(flipped), *self.fits(base)], key=lambda x: x.digits)
+
+    def _digits(self, made: Run) -> float:
+        """How far off, in the mean of the digits by which values differ beyond rounding."""
+        away = ~self.spread.edge
+        if not away.any():  # rounding decides everything
+            return MOST_DIGITS
+        with np.errstate(all="ignore"):
+            digits = np.log10(1 + (self._distance(made) / self.spread.operations)[:, away])
+        return float(np.fmin(digits, MOST_DIGITS).mean())
 
     def accounts(self, explanation: Explanation) -> bool:
         """Whether an explanation that was found elsewhere reproduces these values too."""
         changed, options = explanation.text, explanation.options
         try:
             made = self.run(changed, options)
-        except ArithmeticError:
+        except Exception:  # here it may divide by zero
             return False
+        distance = self._distance(made)
+        if (distance <= self.spread.operations)[:, ~self.spread.edge].all():
+            return True
         own = self._spread(changed, options, made)
         tolerance = own.scalars if explanation.sure == NUMBERS else own.operations
-        within = self._distance(made) <= np.fmax(tolerance, self.spread.operations)
+        within = distance <= np.fmax(tolerance, self.spread.operations)
         return bool(within[:, ~(own.edge | self.spread.edge)].all())
 
     def checked(self, found: Explanation) -> Explanation:
@@ -220,10 +201,14 @@ class Diagnosis:
     def singles(self, base: Explanation) -> Iterator[Explanation]:
         """Everything that is one change more."""
         for departure in DEPARTURES:
+            if departure.kind == SLIP and self.probe.losses:  # a search takes too long for all
+                continue
             for text in departure.applied(base.text):
                 yield replace(base, text=text, departures=(*base.departures, departure))
-        for flip in flips(self.optimizer, self.options):
-            yield replace(base, options=base.options | flip)
+        flipped = flips(self.optimizer, self.options)
+        chosen = choices(self.optimizer, self.options, numbers=bool(self.probe.losses))
+        for change in (*flipped, *chosen):
+            yield replace(base, options=base.options | change)
 
     def _all(self, tried: Iterator[Explanation]) -> list[Explanation]:
         """Those that can be run, nearest first; of several that do the same, the best known."""
@@ -237,12 +222,16 @@ class Diagnosis:
 
     def fits(self, base: Explanation) -> Iterator[Explanation]:
         """Options with the values that come nearest."""
+        if self.probe.losses:
+            return
 
         def distance(change: Options) -> float:
             made = self.scored(base.text, base.departures, base.options | change)
             return made.digits if made else MOST_DIGITS
 
-        for _, change in fit(self.optimizer, self.options | base.options, distance):
+        for _, change in fit(
+            self.optimizer, self.options | base.options, distance, *self.effort.fineness
+        ):
             made = self.scored(base.text, base.departures, base.options | change)
             if made:
                 yield made
@@ -252,7 +241,7 @@ class Diagnosis:
 
         An option with many digits was fitted, and nobody chose it.
         """
-        checked = [self.checked(x) for x in found[:CHECKED] if is_round(x.options)]
+        checked = [self.checked(x) for x in found[: self.effort.checked] if is_round(x.options)]
         exact = [x for x in checked if x.sure in levels]
         return min(exact, key=lambda x: (x.rank, SURE.index(x.sure), x.digits), default=None)
 
@@ -261,7 +250,7 @@ class Diagnosis:
         found: list[Explanation] = []
         for i, base in enumerate(bases):
             more = self._all(self.singles(base))
-            if i < FITTED and not (more and more[0].digits < NEAR):
+            if i < self.effort.fitted and not (more and more[0].digits < NEAR):
                 more = [*more, *self.fits(base)]
             found = sorted([*found, *more], key=lambda x: (x.digits, x.rank))
             if found and found[0].digits < NEAR and self.best(found, BITS, OPERATIONS):
@@ -281,6 +270,7 @@ class Diagnosis:
             for one in ones
             for entry in ROUNDINGS
             for text in entry.applied(one.text)
+            if not self.probe.shapes  # which sums round in an order of their own
         ]
         for tried in (ones, twos):
             for x in self._all(iter(tried)):
@@ -289,8 +279,10 @@ class Diagnosis:
                     return replace(x, sure=BITS, share=1.0)
         return None
 
-    def explain(self) -> list[Explanation]:
+    def explain(self, another: Seek = lambda nearer: None) -> list[Explanation]:
         """What explains the candidate, best first; nothing if it is the rule in every bit.
+
+        Before two changes are tried, `another` looks for another rule, given how near one comes.
 
         The first either reproduces everything, as its `sure` says, or is the nearest there is; the
         second is the nearest but for it.
@@ -300,6 +292,8 @@ class Diagnosis:
         if not self.usual.any():
             found = self.roundings()
             return [found] if found else []
+        if self._senseless():
+            return []
         base = Explanation(self.text)
         singles = self._all(self.singles(base))
         if found := self.best(singles, BITS, OPERATIONS):
@@ -307,18 +301,26 @@ class Diagnosis:
         if not self.differs(self.reference, self.spread.scalars).any():
             scalars = next(iter(SCALARS.applied(self.text)))
             made = self.scored(scalars, (SCALARS,))
-            return [self.checked(made) if made else Explanation(scalars, (SCALARS,))]
+            found = self.checked(made) if made else Explanation(scalars, (SCALARS,))
+            return [found if found.sure == BITS else replace(found, sure=NUMBERS, share=1.0)]
         fitted = sorted(self.fits(base), key=lambda x: (x.digits, x.rank))
         if found := self.best(fitted, BITS, OPERATIONS):
             return self._with_runner_up(found, [*fitted, *singles])
         singles = sorted([*singles, *fitted], key=lambda x: (x.digits, x.rank))
+        if found := another(singles[0].digits if singles else MOST_DIGITS):
+            return [found, *singles[:1]]
         near = self.best(singles, NUMBERS)  # which a second change may make all but rounding
-        pairs = self.pairs([near] if near else singles[:BASES])
+        pairs = self.pairs([near] if near else singles[: self.effort.bases])
         found = self.best(pairs, BITS, OPERATIONS) or near or self.best(pairs, NUMBERS)
         if found:
             return self._with_runner_up(found, [*pairs, *singles])
         nearest = sorted([*pairs, *singles], key=lambda x: (x.digits + 0.1 * x.rank[0], x.rank))
         return nearest[:2]
+
+    def _senseless(self) -> bool:
+        """Whether the candidate is no number nearly everywhere, which much may be the cause of."""
+        told = np.isfinite(self.reference.param) & ~self.spread.edge
+        return bool(np.isfinite(self.values[told]).mean() < LEAST_JUDGED) if told.any() else True
 
     def _equals(self, found: Explanation) -> Options:
         """Options with which the rule does what an explanation does, where there are any."""
@@ -327,14 +329,17 @@ class Diagnosis:
         if len(found.departures) > 1 or found.options:
             return {}
         own = Diagnosis(self.optimizer, self.options, self.probe, found.run.param)
-        fitted = own.fits(Explanation(self.text))
+        fitted = own.fits(Explanation(self.text)) if self.effort is THOROUGH else ()
         nearest = min(fitted, key=lambda x: x.digits, default=Explanation(self.text))
         changes = [*flips(self.optimizer, self.options), *ends(self.optimizer, self.options)]
         changes += [nearest.options] if nearest.digits < NEAR and is_round(nearest.options) else []
-        return next(
-            (change for change in changes if own.accounts(Explanation(self.text, options=change))),
-            {},
-        )
+        return next((change for change in changes if own.reproduced(change)), {})
+
+    def reproduced(self, options: Options) -> bool:
+        """Whether the rule with other options does the same as the candidate."""
+        made = self.scored(self.text, (), options)
+        near = made is not None and made.digits < NEAR
+        return near and self.checked(made).sure in (BITS, OPERATIONS)  # type: ignore[arg-type]
 
     def _with_runner_up(self, found: Explanation, others: list[Explanation]) -> list[Explanation]:
         ordered = sorted(others, key=lambda x: x.digits)

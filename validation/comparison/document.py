@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from optimkit.validation.comparison.compare import Finding, Outcome
-from optimkit.validation.comparison.diagnosis import BITS, NUMBERS, OPERATIONS, PART, Explanation
+from optimkit.validation.comparison.explanations import BITS, NUMBERS, OPERATIONS, PART, Explanation
 from optimkit.validation.comparison.judging import DIFFERENT, EQUAL, FLOAT32, ROUNDED
+from optimkit.validation.comparison.outcome import Finding, Outcome
 from optimkit.validation.report import conditions
 from optimkit.validation.report.document import (
     Cell,
@@ -100,13 +100,15 @@ def explained(result: Outcome) -> list[Part]:
     if first.sure == PART:
         said.append(f"The nearest is: {first.name}")
     said += [departure.meaning for departure in first.departures]
+    if first.other:
+        said.append("It is another optimizer of this library.")
     said.append(_sure(first, others))
     for change in first.changes if len(first.changes) <= MOST_LINES else []:
         place = f"{first.text.file}, line {change.line}"
         said.append(Code(f"{place}\n- {change.before}\n+ {change.after}"))
     if first.equals:
         said.append(f"The rule does the same with {_asked(first.equals)}")
-    elif first.options:
+    elif first.options and not first.other:
         said.append(f"It also has {_asked(first.options)}")
     return said
 

@@ -25,12 +25,13 @@ def flips(optimizer: type[ok.Optimizer], options: Options) -> Iterator[Options]:
         if (
             isinstance(value, bool)
             and name not in SKIPPED
-            and _allowed(optimizer, options | {name: not value})
+            and allowed(optimizer, options | {name: not value})
         ):
             yield {name: not value}
 
 
-def _allowed(optimizer: type[ok.Optimizer], options: Options) -> bool:
+def allowed(optimizer: type[ok.Optimizer], options: Options) -> bool:
+    """Whether a rule takes options of these values."""
     try:
         optimizer.bind(**options)
     except (ArithmeticError, RuntimeError, TypeError, ValueError):
@@ -58,7 +59,7 @@ def ends(optimizer: type[ok.Optimizer], options: Options) -> Iterator[Options]:
         for value in (0.0, 1.0)
     ]
     changes += [{name: x[::-1]} for name, x in held.items() if isinstance(x, tuple)]
-    yield from (change for change in changes if _allowed(optimizer, options | change))
+    yield from (change for change in changes if allowed(optimizer, options | change))
 
 
 def changed(options: Mapping[str, Any], name: str, place: int | None, value: float) -> Options:
@@ -74,6 +75,8 @@ def fit(
     optimizer: type[ok.Optimizer],
     options: Options,
     distance: Callable[[Options], float],
+    points: int = GRID,
+    narrowed: int = NARROWED,
 ) -> Iterator[tuple[float, Options]]:
     """For each number among the options, the value that comes nearest, and how near."""
     held = vars(optimizer.bind(**options))
@@ -84,15 +87,15 @@ def fit(
             return measure(changed(held, name, place, back(y)))
 
         def measure(change: Options) -> float:
-            return distance(change) if _allowed(optimizer, options | change) else math.inf
+            return distance(change) if allowed(optimizer, options | change) else math.inf
 
         low, high = forth(SMALLEST), forth(0.99999 if name in SHARES else LARGEST)
-        grid = [low + (high - low) * i / (GRID - 1) for i in range(GRID)]
+        grid = [low + (high - low) * i / (points - 1) for i in range(points)]
         found = [at(y) for y in grid]
-        best = min(range(GRID), key=found.__getitem__)
+        best = min(range(points), key=found.__getitem__)
         if found[best] == max(found):  # it decides nothing, or cannot have other values
             continue
-        y = _golden(at, grid[max(best - 1, 0)], grid[min(best + 1, GRID - 1)])
+        y = _golden(at, grid[max(best - 1, 0)], grid[min(best + 1, points - 1)], narrowed)
         tried = [back(y), *_round(back(y)), 0.0]
         scored = [(measure(changed(held, name, place, x)), i) for i, x in enumerate(tried)]
         least = min(scored)[0]
@@ -102,12 +105,12 @@ def fit(
         yield measure(chosen), chosen
 
 
-def _golden(at: Callable[[float], float], a: float, b: float) -> float:
+def _golden(at: Callable[[float], float], a: float, b: float, times: int) -> float:
     """Narrow an interval around a minimum by the golden section."""
     ratio = (math.sqrt(5) - 1) / 2
     c, d = b - ratio * (b - a), a + ratio * (b - a)
     fc, fd = at(c), at(d)
-    for _ in range(NARROWED):
+    for _ in range(times):
         if fc <= fd:
             b, d, fd = d, c, fc
             c = b - ratio * (b - a)
@@ -127,7 +130,7 @@ def _round(x: float) -> list[float]:
 
 
 def is_round(options: Options) -> bool:
-    """Whether every number among these has few digits, or lacks few to 1."""
+    """Whether every number among these has few digits, or lacks few to 1, and not next to none."""
     numbers = [
         x
         for value in options.values()
@@ -135,5 +138,7 @@ def is_round(options: Options) -> bool:
         if isinstance(x, float)
     ]
     return all(
-        min(abs(float(f"{y:.4g}") - y) for y in (x, 1 - x)) <= 1e-12 * abs(x) for x in numbers
+        min(abs(float(f"{y:.4g}") - y) for y in (x, 1 - x)) <= 1e-12 * abs(x)
+        and not 0 < abs(1 - x) < 1e-6
+        for x in numbers
     )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
+
+import optimkit as ok
 
 Array = np.ndarray[Any, Any]
 LIBRARIES = ("numpy", "torch", "jax", "tensorflow", "mlx", "cupy")
@@ -23,8 +26,18 @@ def loaded() -> list[str]:
     return [name for name in LIBRARIES if name in sys.modules]
 
 
-def made(array: Array, library: str) -> Any:
-    """A copy of an array in another library, which the caller may write to."""
+def made(array: Any, library: str) -> Any:
+    """A copy of an array in another library, which the caller may write to.
+
+    A `RowSparse` becomes what that library has for it: a sparse tensor of torch's.
+    """
+    if isinstance(array, ok.RowSparse):
+        if library != "torch":
+            raise ValueError(f"there are no sparse gradients for {library}")
+        import torch
+
+        places, values = torch.as_tensor(array.indices)[None], torch.as_tensor(array.values)
+        return torch.sparse_coo_tensor(places, values, array.shape, check_invariants=True)
     array = np.array(array)
     if library == "torch":
         import torch
@@ -56,6 +69,21 @@ def read(x: Any) -> Array:
     elif hasattr(x, "numpy"):
         x = x.numpy()
     return np.array(x)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Within this torch, if it is there, computes in one thread: what is tried on is small."""
+    torch: Any = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def in_double(library: str) -> AbstractContextManager[Any]:

@@ -19,15 +19,12 @@ from typing import Any
 import numpy as np
 
 import optimkit as ok
-from optimkit.validation.comparison.departures import (
-    DEPARTURES,
-    ORDERS,
-    ROUNDINGS,
-    Departure,
-)
-from optimkit.validation.comparison.diagnosis import Diagnosis, Explanation
+from optimkit.validation.comparison.departures import DEPARTURES, Departure
+from optimkit.validation.comparison.diagnosis import Diagnosis
+from optimkit.validation.comparison.explanations import Explanation
 from optimkit.validation.comparison.fitting import Options
 from optimkit.validation.comparison.probes import Probe, scales
+from optimkit.validation.comparison.roundings import ORDERS, ROUNDINGS
 from optimkit.validation.comparison.texts import Text
 from optimkit.validation.explain.subjects import optimizers, why_eager
 from optimkit.validation.reference.cases import cases_of
@@ -118,7 +115,7 @@ def _is_one(mutant: Mutant, texts: list[Text]) -> bool:
             return False
         alone = [*texts[:-1], *(mutant.departures[-1].applied(texts[0]) if texts[2:] else ())]
         return not any(same(known, changed.param, text) for text in alone)
-    except (ArithmeticError, TypeError, KeyError, NameError, ValueError):
+    except Exception:
         return False
 
 

@@ -8,49 +8,96 @@ the direction is the same at every step, as that of a rounded number is; in the 
 
 from __future__ import annotations
 
+from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+
+from optimkit.rounding import float32
 
 SAMPLES = 8
 PERIOD = 4  # steps after which changing directions come again
 # What IEEE 754 computes without rounding.
 _EXACT = {np.negative, np.absolute, np.sign, np.maximum, np.minimum, np.positive, np.isnan}
 _SPAN = 2.0**20  # near the ends of the range by this factor, the order decides what is lost
+_HALF_SPAN = 2.0**4  # of float16, whose range is no wider than 2^40
 
 
 class Noise:
-    """Where noisy arrays have their noise from; `begin` says which step it is for."""
+    """Where noisy arrays have their noise from; `begin` says which step it is for.
 
-    def __init__(self, shape: tuple[int, ...], dtype: Any, seed: int = 0) -> None:
-        self.shape, self.dtype = (SAMPLES, *shape), np.dtype(dtype)
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the parameter.
+    seed : int
+    sample : int, optional
+        Which of `SAMPLES` this is, of a rule that works on whole arrays; else all of them are
+        computed at once, along a first axis.
+    """
+
+    def __init__(self, shape: tuple[int, ...], seed: int = 0, sample: int | None = None) -> None:
+        self.sample = sample
         self.generator = np.random.default_rng(seed)
         self.drawn: list[Any] = []
         self.begin(0)
         self.edge = np.zeros(shape, bool)  # where a result was near the ends of the range
-        limits = np.finfo(self.dtype)
-        self.low, self.high = float(limits.tiny) * _SPAN, float(limits.max) / _SPAN
+
+    def given(self, array: Any) -> NoisyArray:
+        """What a rule is given: an array whose arithmetic is noisy."""
+        alone = self.sample is not None
+        return noisy(np.array(array) if alone else np.repeat(array[None], SAMPLES, 0), self)
 
     def begin(self, step: int) -> None:
         """Begin a step."""
         self.count, self.phase = 0, step % PERIOD
 
-    def next(self) -> Any:
+    def next(self, shape: tuple[int, ...], dtype: Any) -> Any:
         """Factors of 1 and its neighbours, for the next operation of a step."""
         if self.count == len(self.drawn):
-            units = self.generator.integers(-1, 2, (PERIOD, *self.shape)).astype(self.dtype)
-            units[:, : SAMPLES // 2] = units[0, : SAMPLES // 2]
-            self.drawn.append(1 + units * np.finfo(self.dtype).eps)
+            self.drawn.append(None)
+        drawn = self.drawn[self.count]
+        if drawn is None or drawn.shape[1:] != shape or drawn.dtype != dtype:
+            units = self.generator.integers(-1, 2, (PERIOD, *shape)).astype(dtype)
+            steady: Any = slice(SAMPLES // 2)  # samples, of which this may be one
+            if self.sample is None:
+                units[:, steady] = units[0, steady]
+            elif self.sample < SAMPLES // 2:
+                units[:] = units[0]
+            drawn = self.drawn[self.count] = 1 + units * limits(dtype).eps
         self.count += 1
-        return self.drawn[self.count - 1][self.phase]
+        return drawn[self.phase]
+
+    def vanished(self, factors: list[Any]) -> None:
+        """Factors of which a number is 0: where another is large, the square of that one is not a
+        number in another order."""
+        for x in factors:
+            if isinstance(x, np.ndarray) and (large := ~(np.abs(x) <= limits(x.dtype).root)).any():
+                self._mark(large)
+
+    def _mark(self, odd: Any) -> None:
+        alike = odd.shape[odd.ndim - self.edge.ndim :] == self.edge.shape
+        self.edge |= odd.reshape(-1, *self.edge.shape).any(0) if alike else True
 
     def moved(self, result: Any) -> Any:
         """A result, moved."""
-        size = np.abs(result)
-        odd = ((size < self.low) & (size > 0)) | ~(size <= self.high)
+        if self.sample:  # the first sample has told where the ends of the range are near
+            return result * self.next(result.shape, result.dtype)
+        size, ends = np.abs(result), limits(result.dtype)
+        odd = ((size < ends.low) & (size > 0)) | ~(size <= ends.high)
         if odd.any():
-            self.edge |= odd.reshape(-1, *self.edge.shape).any(0)
-        return result * self.next()
+            self._mark(odd)
+        return result * self.next(result.shape, result.dtype)
+
+
+@cache
+def limits(dtype: Any) -> SimpleNamespace:
+    """The machine epsilon of a dtype, and where its range begins to end."""
+    found = np.finfo(dtype)
+    span = _HALF_SPAN if found.bits == 16 else _SPAN
+    low, high = float(found.tiny) * span, float(found.max) / span
+    return SimpleNamespace(eps=found.eps, low=low, high=high, root=high**0.5)
 
 
 class NoisyArray(np.ndarray[Any, Any]):
@@ -67,6 +114,8 @@ class NoisyArray(np.ndarray[Any, Any]):
         plain = [x.view(np.ndarray) if isinstance(x, NoisyArray) else x for x in inputs]
         out = kwargs.pop("out", None)
         result = getattr(ufunc, method)(*plain, **kwargs)
+        if ufunc is np.multiply and any(isinstance(x, float) and x == 0 for x in plain):
+            noise.vanished(plain)
         if result.dtype.kind == "f" and ufunc not in _EXACT:
             result = noise.moved(result)
         if out is not None:
@@ -83,7 +132,10 @@ def noisy(array: Any, noise: Noise) -> NoisyArray:
 
 
 class ScalarNoise:
-    """Moves numbers by a part of their size, each at random; without more, that of float32."""
+    """Moves numbers by a part of their size, each at random.
+
+    Without more, by that of float32, in which some numbers are what they are, and stay so.
+    """
 
     def __init__(self, seed: int, unit: float = 2.0**-24) -> None:
         self.unit = unit
@@ -99,7 +151,7 @@ class ScalarNoise:
         """A number moved, and those of a tuple; an array as it is."""
         if type(x) is tuple:
             return tuple(map(self, x))
-        if type(x) is not float:
+        if type(x) is not float or (self.unit > 2.0**-30 and x == float32(x)):
             return x
         if self.count == len(self.drawn):
             self.drawn.append((1 + self.generator.choice((-1, 1), PERIOD) * self.unit).tolist())

@@ -47,6 +47,8 @@ class Reading:
     candidate : Candidate
     options : dict
         Those of the rule: what was asked for, and the candidate's own defaults.
+    thing : object
+        The candidate as it was given.
     adopted : dict
         Options that are the candidate's own default and not the rule's.
     unheard : list of str
@@ -55,6 +57,7 @@ class Reading:
 
     candidate: Candidate
     options: Options
+    thing: Any = None
     adopted: Options = field(default_factory=dict)
     unheard: list[str] = field(default_factory=list)
 
@@ -68,14 +71,20 @@ def read_candidate(thing: Any, optimizer: type[ok.Optimizer], options: Options) 
         If it is nothing that can be held against a rule.
     """
     taken, adopted, unheard = _options(thing, optimizer, options)
-    candidate = _candidate(thing, taken)
+    with np.errstate(all="ignore"):
+        candidate = _candidate(thing, taken)
     if isinstance(candidate, TorchProtocol):  # what it was made with can be read from its groups
         own, held = candidate.group(), vars(optimizer.bind(**options | adopted))
         settable = inspect.signature(optimizer.__init__).parameters.keys() & own.keys() - {*SKIPPED}
         apart = {k: own[k] for k in settable if _plain(own[k]) and own[k] != held[k]}
         adopted |= {k: value for k, value in apart.items() if k not in options}
         unheard = [k for k in options if k in apart or (k in unheard and k not in own)]
-    return Reading(candidate, options | adopted, adopted, unheard)
+    return Reading(candidate, options | adopted, thing, adopted, unheard)
+
+
+def own_options(thing: Any, optimizer: type[ok.Optimizer]) -> Options:
+    """A candidate's own defaults, as far as a rule has such options."""
+    return _options(thing, optimizer, {})[1]
 
 
 def _plain(value: Any) -> bool:
@@ -216,22 +225,22 @@ def rule_named(name: Any) -> type[ok.Optimizer]:
     Raises
     ------
     ValueError
-        If there is none, or its rule is not elementwise.
+        If there is none.
     """
-    from optimkit.validation.explain.subjects import optimizers, why_eager
+    from optimkit.validation.explain.subjects import optimizers
 
     if isinstance(name, type) and issubclass(name, ok.Optimizer):
-        found = name
-    else:
-        known = optimizers()
-        by_lower = {key.lower(): value for key, value in known.items()}
-        if str(name).lower() not in by_lower:
-            hint = suggestion(str(name), known, "optimkit list shows what there is")
-            raise ValueError(f"there is no optimizer called {name!r}; {hint}")
-        found = by_lower[str(name).lower()]
-    reason = "it takes sparse gradients alone" if found.needs_sparse else why_eager(found, {})
-    if reason:
-        raise ValueError(
-            f"{found.__name__} cannot be compared with: its rule is not elementwise ({reason})"
-        )
-    return found
+        if name.update is ok.Optimizer.update and not hasattr(name, "minimize"):
+            raise ValueError(
+                f"{name.__name__} defines no update(xp, param, grad, state, hyper, step)"
+            )
+        return name
+    if not isinstance(name, str):
+        found = getattr(name, "__name__", repr(name))
+        raise ValueError(f"{found} is no rule; give a name, or a class that derives from Optimizer")
+    known = optimizers()
+    by_lower = {key.lower(): value for key, value in known.items()}
+    if name.lower() not in by_lower:
+        hint = suggestion(name, known, "optimkit list shows what there is")
+        raise ValueError(f"there is no optimizer called {name!r}; {hint}")
+    return by_lower[name.lower()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from optimkit.validation.comparison import document as words
-from optimkit.validation.comparison.compare import Outcome
+from optimkit.validation.comparison.outcome import Outcome
 from optimkit.validation.report.document import Code
 from optimkit.validation.report.terminal import STYLES, line, table
 

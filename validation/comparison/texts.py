@@ -71,52 +71,92 @@ class Text:
     ----------
     optimizer : type
         Whose rule it is.
-    tree : ast.FunctionDef
-        The function, without decorators.
+    tree : ast.Module
+        The function, and the functions of its file that it calls, without decorators; empty if the
+        source cannot be read, so that nothing of it can be changed.
     """
 
     optimizer: type[ok.Optimizer]
-    tree: ast.FunctionDef
+    tree: ast.Module
 
     @classmethod
     def of(cls, optimizer: type[ok.Optimizer]) -> Text:
         """The rule of an optimizer as it is written."""
-        return cls(optimizer, _tree(optimizer.update))
+        return cls(optimizer, _tree(_rule(optimizer)))
 
     @property
     def file(self) -> str:
         """Where the rule is written."""
-        return self.optimizer.update.__module__.replace(".", "/") + ".py"
+        return str(_rule(self.optimizer).__module__).replace(".", "/") + ".py"
 
     def function(self, **given: Any) -> Callable[..., Any]:
         """The rule as a function; `given` are names that its text may use."""
-        names = {**self.optimizer.update.__globals__, **GIVEN, **given}
+        rule: Callable[..., Any] = _rule(self.optimizer)
+        if not self.tree.body:
+            return rule
+        names = {**rule.__globals__, **GIVEN, **given}
         exec(self._code, names)
-        made: Callable[..., Any] = names[self.tree.name]
+        made: Callable[..., Any] = names[rule.__name__]
         return made
 
     @cached_property
     def _code(self) -> CodeType:
-        return compile(ast.Module([self.tree], []), f"<{self.optimizer.__name__}>", "exec")
+        return compile(self.tree, f"<{self.optimizer.__name__}>", "exec")
+
+    def uses(self, function: Any) -> bool:
+        """Whether a function is one that the rule's file knows by its name."""
+        return _rule(self.optimizer).__globals__.get(function.__name__) is function
 
     def changes(self, original: Text) -> list[Change]:
         """Where this text differs from that one, statement by statement."""
         return [*_changes(original.tree.body, self.tree.body)]
 
-    def with_tree(self, tree: ast.FunctionDef) -> Text:
+    def with_tree(self, tree: ast.Module) -> Text:
         return Text(self.optimizer, tree)
 
 
+def _rule(optimizer: type[ok.Optimizer]) -> Any:
+    """The function that a step is: of one parameter, or of a whole search."""
+    return getattr(optimizer, "minimize", optimizer.update)
+
+
 @cache
-def _tree(update: Callable[..., Any]) -> ast.FunctionDef:
-    lines, first = inspect.getsourcelines(update)
-    function = ast.parse(textwrap.dedent("".join(lines))).body[0]
-    assert isinstance(function, ast.FunctionDef)
-    ast.increment_lineno(function, first - 1)
-    function.decorator_list, function.returns = [], None
-    for argument in function.args.args:
-        argument.annotation = None
-    return function
+def _tree(rule: Any) -> ast.Module:
+    """A function, after those of its file that it calls."""
+    try:
+        found = {rule.__name__: _function(rule)}
+    except (OSError, SyntaxError, TypeError):  # such as one that was typed in, or compiled
+        return ast.Module([], [])
+    if rule.__closure__ or not isinstance(found[rule.__name__], ast.FunctionDef):
+        return ast.Module([], [])
+    waiting = [rule]
+    while waiting:
+        for name in waiting.pop().__code__.co_names:
+            other = rule.__globals__.get(name)
+            if name not in found and _is_helper(other, name, rule):
+                found[name] = _function(other)
+                waiting.append(other)
+    return ast.Module([*reversed(found.values())], [])
+
+
+def _is_helper(other: Any, name: str, rule: Any) -> bool:
+    """Whether a function of the rule's own file is known by this name."""
+    named = inspect.isfunction(other) and not other.__closure__
+    return named and (other.__module__, other.__name__) == (rule.__module__, name)
+
+
+def _function(function: Any) -> Any:
+    """The text of a function, located where it stands in its file."""
+    lines, first = inspect.getsourcelines(function)
+    tree: Any = ast.parse(textwrap.dedent("".join(lines))).body[0]
+    ast.increment_lineno(tree, first - 1)
+    if isinstance(tree, ast.FunctionDef):
+        tree.decorator_list, tree.returns = [], None
+        for argument in tree.args.args:
+            argument.annotation = None
+        if isinstance(tree.body[0], ast.Expr) and len(tree.body) > 1:  # what it says of itself
+            del tree.body[0]
+    return tree
 
 
 def _written(node: ast.AST) -> str:
@@ -128,11 +168,20 @@ def _written(node: ast.AST) -> str:
     return text
 
 
+def _same_head(x: Any, y: Any) -> bool:
+    """Whether two functions or loops differ in their bodies alone."""
+    if isinstance(x, ast.For) and isinstance(y, ast.For):
+        return x.iter is y.iter
+    return isinstance(x, ast.FunctionDef) and isinstance(y, ast.FunctionDef)
+
+
 def _changes(before: list[ast.stmt], after: list[ast.stmt]) -> Iterator[Change]:
     for x, y in zip(before, after, strict=True):
         if x is y:
             continue
-        if isinstance(x, ast.If) and isinstance(y, ast.If):
+        if _same_head(x, y):
+            yield from _changes(x.body, y.body)  # type: ignore[attr-defined]
+        elif isinstance(x, ast.If) and isinstance(y, ast.If):
             if x.test is not y.test:
                 yield Change(x.lineno, f"if {_written(x.test)}:", f"if {_written(y.test)}:")
             yield from _changes(x.body, y.body)
