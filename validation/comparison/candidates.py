@@ -9,8 +9,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
 from optimkit.validation.comparison.libraries import Array, read
 
 ABSENT, GROUPS, RESUME, RATES = "absent gradients", "several groups", "resume", "other rates"

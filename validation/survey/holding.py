@@ -11,20 +11,13 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
-
-import optimkit as ok
-from optimkit.validation.comparison.candidates import Candidate, Unusable
-from optimkit.validation.comparison.circumstances import of_probe, observed
+from optimkit.validation.comparison.candidates import Unusable
+from optimkit.validation.comparison.circumstances import observed, of_probe
 from optimkit.validation.comparison.compare import Outcome, begun, stages
-from optimkit.validation.comparison.diagnosis import Diagnosis
 from optimkit.validation.comparison.judging import DIFFERENT
-from optimkit.validation.comparison.probes import Probe
-from optimkit.validation.comparison.reading import Options, read_candidate, rule_named
+from optimkit.validation.comparison.reading import read_candidate, rule_named
+from optimkit.validation.survey.measuring import distances
 from optimkit.validation.survey.subjects import LIBRARIES, SUBJECTS, Subject
-
-SCALES = (1.0, 1e-3, 1e-5)
-STEPS, ELEMENTS = 100, 30
 
 
 def called(subject: Subject) -> Any:
@@ -51,7 +44,13 @@ def held(subject: Subject) -> dict[str, Any]:
         if not (subject.single and name.endswith("float64")):
             stage(outcome)
     outcome.finished()
-    off, dtype = distances(reading.candidate, rule, reading.options, outcome)
+    dtype = next(f.dtype for f in outcome.findings if f.tried)
+    off = distances(
+        rule,
+        reading.options,
+        dtype,
+        lambda given: observed(reading.candidate, of_probe("", given))[0]["param"],
+    )
     return {
         "key": subject.key,
         "library": subject.library,
@@ -97,27 +96,6 @@ def explained(outcome: Outcome) -> dict[str, Any] | None:
     return {k: known[k] for k in ("name", "departures", "options", "equals", "sure", "share")}
 
 
-def distances(
-    candidate: Candidate, rule: type[ok.Optimizer], options: Options, outcome: Outcome
-) -> tuple[dict[str, float], str]:
-    """How far a candidate is from the rule after some steps, by the size of the gradients.
-
-    The norm of the difference, relative to that of the way that the rule has gone.
-    """
-    dtype = next(f.dtype for f in outcome.findings if f.tried)
-    random = np.random.default_rng(3)
-    start = random.normal(0, 1, ELEMENTS).astype(dtype)
-    normal = random.normal(0, 1, (STEPS, ELEMENTS))
-    off = {}
-    for scale in SCALES:
-        probe = Probe(start, (scale * normal).astype(dtype), (1.0,) * STEPS)
-        values = observed(candidate, of_probe("", probe))[0]["param"]
-        made = Diagnosis(rule, options, probe, values).reference.param
-        way = np.linalg.norm((made[-1] - start).astype(np.float64))
-        off[f"{scale:g}"] = float(f"{np.linalg.norm((values[-1] - made[-1]).astype(float)) / way:.3g}")
-    return off, dtype
-
-
 def main(library: str) -> None:
     """Hold all subjects of a library, and print a line of JSON for each."""
     warnings.simplefilter("ignore")
@@ -129,7 +107,8 @@ def main(library: str) -> None:
         try:
             finding = held(subject)
         except (ImportError, Unusable) as error:
-            finding = {"key": subject.key, "failed": " ".join(str(error).split())[:300]}
+            why = "not installed: " if isinstance(error, ImportError) else ""
+            finding = {"key": subject.key, "failed": f"{why}{' '.join(str(error).split())}"}
         finding["seconds"] = round(time.perf_counter() - begun_at, 1)
         out.write(json.dumps(finding, ensure_ascii=False) + "\n")
         out.flush()

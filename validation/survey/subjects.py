@@ -78,9 +78,7 @@ _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
 LIBRARIES = {
     "torch": Library("PyTorch", "torch", "https://github.com/pytorch/pytorch"),
     "optax": Library("optax", "optax", "https://github.com/google-deepmind/optax"),
-    "keras-jax": Library(
-        "Keras on JAX", "keras", _KERAS, {"KERAS_BACKEND": "jax", **_QUIET}
-    ),
+    "keras-jax": Library("Keras on JAX", "keras", _KERAS, {"KERAS_BACKEND": "jax", **_QUIET}),
     "keras-torch": Library(
         "Keras on PyTorch", "keras", _KERAS, {"KERAS_BACKEND": "torch", **_QUIET}
     ),
@@ -134,25 +132,45 @@ def _torch() -> Iterator[Subject]:
         ("Rprop", {}),
         ("ASGD", {}),
     ]
+    note = {"NAdam": "`load_state_dict` makes `mu_product`, a float32 number, one of float64, after "
+            "which a run in float64 goes on with other digits"}  # fmt: skip
     for rule, options in rules:
         source = f"torch/optim/{rule.lower()}.py"
         said = "".join(f", {name}" if v is True else f", {name}={v}" for name, v in options.items())
         ways = {"for-loop": ("_single_tensor_", {"foreach": False})}
         if not options:
             ways["foreach"] = ("_multi_tensor_", {"foreach": True})
-        if rule in ("Adam", "AdamW", "Adagrad") and not options or options == _MOMENTUM:
+        if (rule in ("Adam", "AdamW", "Adagrad") and not options) or options == _MOMENTUM:
             ways["fused"] = ("_fused_", {"fused": True})
         for way, (prefix, own) in ways.items():
             function = f"{prefix}{rule.lower().replace('adamw', 'adam')}"
             file = source.replace("adamw", "adam")
             yield Subject(
-                "torch", f"torch.optim.{rule}{said} ({way})", rule, f"torch.optim:{rule}",
-                f"{file}: {function}", options, own,
+                "torch",
+                f"torch.optim.{rule}{said} ({way})",
+                rule,
+                f"torch.optim:{rule}",
+                f"{file}: {function}",
+                options,
+                own,
+                note.get(rule, ""),
             )
-    yield Subject("torch", "torch.optim.Adam (torch.compile)", "Adam", f"{_PROGRAMS}:CompiledAdam",
-                  "torch/optim/adam.py: _single_tensor_adam, compiled by torch.compile")
-    yield Subject("torch", "torch.optim.adam.adam (function)", "Adam",
-                  f"{_PROGRAMS}:adam_of_torch", "torch/optim/adam.py: adam")
+    yield Subject(
+        "torch",
+        "torch.optim.Adam (torch.compile)",
+        "Adam",
+        f"{_PROGRAMS}:CompiledAdam",
+        "torch/optim/adam.py: _single_tensor_adam, compiled by torch.compile",
+        note="its bias corrections are computed in float32, from the step, a tensor; a "
+        "parameter of float64 with no dimension stays where it is",
+    )
+    yield Subject(
+        "torch",
+        "torch.optim.adam.adam (function)",
+        "Adam",
+        f"{_PROGRAMS}:adam_of_torch",
+        "torch/optim/adam.py: adam",
+    )
 
 
 def _optax() -> Iterator[Subject]:
@@ -177,8 +195,15 @@ def _optax() -> Iterator[Subject]:
     ]
     for name, rule, options, own, source in table:
         said = _said({k: v for k, v in options.items() if k not in rate} | own)
-        yield Subject("optax", f"optax.{name}{said}", rule, f"optax:{name}",
-                      f"{source}; {file}: {name}", options, own)
+        yield Subject(
+            "optax",
+            f"optax.{name}{said}",
+            rule,
+            f"optax:{name}",
+            f"{source}; {file}: {name}",
+            options,
+            own,
+        )
 
 
 def _said(options: Mapping[str, Any]) -> str:
@@ -225,8 +250,15 @@ def _tensorflow() -> Iterator[Subject]:
     ]
     for name, rule, options, own, operation in table:
         said = _said({k: v for k, v in options.items() if k != "lr"})
-        yield Subject("tensorflow", f"tf.compat.v1.train.{name}{said}", rule,
-                      f"tensorflow.compat.v1.train:{name}", f"{kernel}{operation}", options, own)
+        yield Subject(
+            "tensorflow",
+            f"tf.compat.v1.train.{name}{said}",
+            rule,
+            f"tensorflow.compat.v1.train:{name}",
+            f"{kernel}{operation}",
+            options,
+            own,
+        )
 
 
 def _of_jax() -> Iterator[Subject]:
@@ -242,10 +274,16 @@ def _of_jax() -> Iterator[Subject]:
     note = "its own default is momentum=0.9, an average of the steps that the rule does not have"
     for name, rule, options, *more in table:
         own = more[0] if more else {}
-        yield Subject("jax", f"jax.example_libraries.optimizers.{name}{_said(own)}", rule,
-                      f"jax.example_libraries.optimizers:{name}",
-                      f"jax/example_libraries/optimizers.py: {name}", options, own,
-                      note if own else "")
+        yield Subject(
+            "jax",
+            f"jax.example_libraries.optimizers.{name}{_said(own)}",
+            rule,
+            f"jax.example_libraries.optimizers:{name}",
+            f"jax/example_libraries/optimizers.py: {name}",
+            options,
+            own,
+            note if own else "",
+        )
 
 
 def _of_mlx() -> Iterator[Subject]:
@@ -264,9 +302,16 @@ def _of_mlx() -> Iterator[Subject]:
         ("Adamax", "Adamax", {}, {}),
     ]
     for name, rule, options, own in table:
-        yield Subject("mlx", f"mlx.optimizers.{name}{_said({**options, **own})}", rule,
-                      f"mlx.optimizers:{name}", f"{file}{name}.apply_single",
-                      {"lr": 0.01, **options}, own)
+        yield Subject(
+            "mlx",
+            f"mlx.optimizers.{name}{_said({**options, **own})}",
+            rule,
+            f"mlx.optimizers:{name}",
+            f"{file}{name}.apply_single",
+            {"lr": 0.01, **options},
+            own,
+            single=True,
+        )
 
 
 def _tinygrad() -> Iterator[Subject]:
@@ -279,8 +324,17 @@ def _tinygrad() -> Iterator[Subject]:
         ("SGD", "SGD", _MOMENTUM, {"classic": True}, "LARS._step, tcoef=0"),
     ]
     for name, rule, options, own, function in table:
-        yield Subject("tinygrad", f"tinygrad.nn.optim.{name}{_said({**options, **own})}", rule,
-                      f"tinygrad.nn.optim:{name}", file + function, options, own, quick=True, single=True)
+        yield Subject(
+            "tinygrad",
+            f"tinygrad.nn.optim.{name}{_said({**options, **own})}",
+            rule,
+            f"tinygrad.nn.optim:{name}",
+            file + function,
+            options,
+            own,
+            quick=True,
+            single=True,
+        )
 
 
 def _thinc() -> Iterator[Subject]:
@@ -291,15 +345,29 @@ def _thinc() -> Iterator[Subject]:
     table = [
         ("Adam", "Adam", {}, {}, f"_adam{kernel}"),
         ("Adam", "AdamW", {"weight_decay": 0.01}, {}, f"__call__ and _adam{kernel}"),
-        ("Adam", "Adam", {"weight_decay": 0.01}, {"L2_is_weight_decay": False},
-         f"__call__ and _adam{kernel}"),
+        (
+            "Adam",
+            "Adam",
+            {"weight_decay": 0.01},
+            {"L2_is_weight_decay": False},
+            f"__call__ and _adam{kernel}",
+        ),
         ("RAdam", "RAdam", {}, {}, "_radam"),
         ("SGD", "SGD", {"lr": 0.01}, {}, "__call__"),
     ]
     for name, rule, options, more, function in table:
         decay = {"L2": 0.01} if "weight_decay" in options else {}
-        yield Subject("thinc", f"thinc.api.{name}{_said({**decay, **more})}", rule,
-                      f"thinc.optimizers:{name}", file + function, options, {**own, **more}, note, single=True)
+        yield Subject(
+            "thinc",
+            f"thinc.api.{name}{_said({**decay, **more})}",
+            rule,
+            f"thinc.optimizers:{name}",
+            file + function,
+            options,
+            {**own, **more},
+            note,
+            single=True,
+        )
 
 
 def _timm() -> Iterator[Subject]:
@@ -314,9 +382,15 @@ def _timm() -> Iterator[Subject]:
         ("SGDW", "SGD", _NESTEROV, "sgdw"),
     ]
     for name, rule, options, file in table:
-        yield Subject("timm", f"timm.optim.{name}{_said(options)}", rule,
-                      f"{_PROGRAMS}:timm.{name}", f"timm/optim/{file}.py: {name}", options,
-                      single=name == "RAdamLegacy")
+        yield Subject(
+            "timm",
+            f"timm.optim.{name}{_said(options)}",
+            rule,
+            f"{_PROGRAMS}:timm.{name}",
+            f"timm/optim/{file}.py: {name}",
+            options,
+            single=name == "RAdamLegacy",
+        )
 
 
 def _pytorch_optimizer() -> Iterator[Subject]:
@@ -330,9 +404,20 @@ def _pytorch_optimizer() -> Iterator[Subject]:
     ]
     for i, (name, rule, options, file) in enumerate(table):
         own = {"degenerated_to_sgd": True} if i == 2 else {}
-        yield Subject("pytorch-optimizer", f"pytorch_optimizer.{name}{_said({**options, **own})}",
-                      rule, f"pytorch_optimizer:{name}",
-                      f"pytorch_optimizer/optimizer/{file}.py: {name}", options, own)
+        counts = (
+            "it counts the steps of the group: what had no gradient in some is corrected as if "
+        )
+        note = counts + "it had" if rule in ("Adamax", "RAdam") else ""
+        yield Subject(
+            "pytorch-optimizer",
+            f"pytorch_optimizer.{name}{_said({**options, **own})}",
+            rule,
+            f"pytorch_optimizer:{name}",
+            f"pytorch_optimizer/optimizer/{file}.py: {name}",
+            options,
+            own,
+            note,
+        )
 
 
 def _deepspeed() -> Iterator[Subject]:
@@ -340,12 +425,25 @@ def _deepspeed() -> Iterator[Subject]:
     table = [
         ("adam:DeepSpeedCPUAdam", "AdamW", {}, {}, adam),
         ("adam:DeepSpeedCPUAdam", "Adam", {"weight_decay": 0.01}, {"adamw_mode": False}, adam),
-        ("adagrad:DeepSpeedCPUAdagrad", "Adagrad", {}, {},
-         "csrc/adagrad/cpu_adagrad.cpp: Adagrad_Optimizer"),
+        (
+            "adagrad:DeepSpeedCPUAdagrad",
+            "Adagrad",
+            {},
+            {},
+            "csrc/adagrad/cpu_adagrad.cpp: Adagrad_Optimizer",
+        ),
     ]
     for place, rule, options, own, source in table:
-        yield Subject("deepspeed", f"deepspeed.ops.{place.replace(':', '.')}{_said(own)}", rule,
-                      f"deepspeed.ops.{place}", source, options, own, single=True)
+        yield Subject(
+            "deepspeed",
+            f"deepspeed.ops.{place.replace(':', '.')}{_said(own)}",
+            rule,
+            f"deepspeed.ops.{place}",
+            source,
+            options,
+            own,
+            single=True,
+        )
 
 
 def _bitsandbytes() -> Iterator[Subject]:
@@ -358,10 +456,16 @@ def _bitsandbytes() -> Iterator[Subject]:
     ]
     for name, rule, options, file in table:
         said = _said({k: v for k, v in options.items() if k != "lr"})
-        yield Subject("bitsandbytes", f"bitsandbytes.optim.{name}{said}", rule,
-                      f"bitsandbytes.optim:{name}",
-                      f"bitsandbytes/optim/{file}.py and backends/default/ops.py: optimizer_update",
-                      options, note="on the CPU; its kernels for devices are others")
+        yield Subject(
+            "bitsandbytes",
+            f"bitsandbytes.optim.{name}{said}",
+            rule,
+            f"bitsandbytes.optim:{name}",
+            f"bitsandbytes/optim/{file}.py and backends/default/ops.py: optimizer_update",
+            options,
+            note="on the CPU; its kernels for devices are others",
+            single=True,
+        )
 
 
 def _scikit_learn() -> Iterator[Subject]:
@@ -374,16 +478,27 @@ def _scikit_learn() -> Iterator[Subject]:
     ]
     for name, rule, options in table:
         said = _said({k: v for k, v in options.items() if k == "nesterov"})
-        yield Subject("scikit-learn", f"MLPClassifier's {name}{said}", rule, f"{module}:{name}",
-                      f"{file}{name}._get_updates", options)
+        yield Subject(
+            "scikit-learn",
+            f"MLPClassifier's {name}{said}",
+            rule,
+            f"{module}:{name}",
+            f"{file}{name}._get_updates",
+            options,
+        )
 
 
 def _autograd() -> Iterator[Subject]:
     options = {"adam": {}, "rmsprop": {}, "sgd": _MOMENTUM}
     for name, rule in (("adam", "Adam"), ("rmsprop", "RMSprop"), ("sgd", "SGD")):
-        yield Subject("autograd", f"autograd.misc.optimizers.{name}", rule,
-                      f"autograd.misc.optimizers:{name}", f"autograd/misc/optimizers.py: {name}",
-                      options[name])
+        yield Subject(
+            "autograd",
+            f"autograd.misc.optimizers.{name}",
+            rule,
+            f"autograd.misc.optimizers:{name}",
+            f"autograd/misc/optimizers.py: {name}",
+            options[name],
+        )
 
 
 def _chainer() -> Iterator[Subject]:
@@ -399,8 +514,14 @@ def _chainer() -> Iterator[Subject]:
         ("AdaDelta", "Adadelta", {}, "ada_delta"),
     ]
     for name, rule, options, file in table:
-        yield Subject("chainer", f"chainer.optimizers.{name}", rule, f"{_PROGRAMS}:chainer.{name}",
-                      f"chainer/optimizers/{file}.py: {name}Rule.update_core_cpu", options)
+        yield Subject(
+            "chainer",
+            f"chainer.optimizers.{name}",
+            rule,
+            f"{_PROGRAMS}:chainer.{name}",
+            f"chainer/optimizers/{file}.py: {name}Rule.update_core_cpu",
+            options,
+        )
 
 
 SUBJECTS = tuple(

@@ -18,7 +18,6 @@ from optimkit.validation.comparison.candidates import (
 )
 from optimkit.validation.comparison.libraries import Array, made, read
 
-
 # ---------------------------------------------------------------- mlx
 
 
