@@ -15,7 +15,8 @@ from optimkit.validation.survey.findings import FILE, load, merged, save
 from optimkit.validation.survey.holding import held
 from optimkit.validation.survey.measuring import EXPLAINED, departure
 from optimkit.validation.survey.page import computes, filled, written
-from optimkit.validation.survey.subjects import LIBRARIES, SUBJECTS
+from optimkit.validation.survey.subject import LIBRARIES
+from optimkit.validation.survey.subjects import SUBJECTS
 
 KNOWN = load()
 FINDINGS = {finding["key"]: finding for finding in KNOWN["findings"]}

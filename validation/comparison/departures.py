@@ -210,8 +210,8 @@ DEPARTURES = (
     ),
     _wrong(
         "look-ahead twice",
-        "the direction (1 + momentum) * grad + momentum**2 * buffer, which is for the buffer before "
-        "this step, has the one after it",
+        "the direction (1 + momentum) * grad + momentum**2 * buffer, which is for the buffer "
+        "before this step, has the one after it",
         "G + MOMENTUM * S if N else S → (1 + MOMENTUM) * G + MOMENTUM * MOMENTUM * S if N else S",
     ),
     _wrong(

@@ -19,7 +19,7 @@ from optimkit.validation.report import conditions
 from optimkit.validation.survey.findings import FILE, load, merged, save
 from optimkit.validation.survey.measuring import EXPLAINED, departure
 from optimkit.validation.survey.page import write
-from optimkit.validation.survey.subjects import LIBRARIES
+from optimkit.validation.survey.subject import LIBRARIES
 
 LIMIT = 1800  # seconds for a library
 

@@ -17,7 +17,8 @@ from optimkit.validation.comparison.compare import Outcome, begun, stages
 from optimkit.validation.comparison.judging import DIFFERENT
 from optimkit.validation.comparison.reading import read_candidate, rule_named
 from optimkit.validation.survey.measuring import distances
-from optimkit.validation.survey.subjects import LIBRARIES, SUBJECTS, Subject
+from optimkit.validation.survey.subject import LIBRARIES, Subject
+from optimkit.validation.survey.subjects import SUBJECTS
 
 
 def called(subject: Subject) -> Any:

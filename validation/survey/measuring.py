@@ -79,7 +79,7 @@ def _hyper(rule: type[ok.Optimizer], options: dict[str, Any]) -> SimpleNamespace
 
 
 def departure(rule: type[ok.Optimizer], name: str, options: dict[str, Any]) -> dict[str, Any]:
-    """What a departure does to a rule: its meaning, the lines that change, and how far off it is."""
+    """What a departure does to a rule: what it means, the lines that change, how far it leads."""
     original = Text.of(rule)
     entry, text = next(
         (entry, text)

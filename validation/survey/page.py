@@ -9,10 +9,11 @@ from typing import Any
 from optimkit.validation.comparison.circumstances import SIZES
 from optimkit.validation.comparison.diagnosis import PART
 from optimkit.validation.comparison.judging import DIFFERENT, EQUAL, FLOAT32, ROUNDED
-from optimkit.validation.survey.subjects import LIBRARIES
+from optimkit.validation.survey.subject import LIBRARIES
 
 RULES = ("Adam", "AdamW", "NAdam", "RAdam", "Adamax", "SGD", "RMSprop", "Adagrad", "Adadelta",
          "Rprop", "ASGD")  # fmt: skip
+OFF = "off at 1 | at 10⁻³ | at 10⁻⁵"
 Finding = Mapping[str, Any]
 
 
@@ -43,7 +44,7 @@ def rules(known: Mapping[str, Any]) -> Iterator[str]:
         if not rows:
             continue
         yield f"\n### {rule}\n"
-        yield "| implementation | what it computes | off at 1 | at 10⁻³ | at 10⁻⁵ | where it stands |"
+        yield f"| implementation | what it computes | {OFF} | where it stands |"
         yield "|---|---|--:|--:|--:|---|"
         for finding in rows:
             name = _name(finding)
@@ -66,6 +67,8 @@ def computes(finding: Finding) -> str:
         said = f"the rule, but for {', '.join(finding['apart'])}"
     elif explained and explained["sure"] != PART:
         said = f"**{explained['name']}**"
+        if not explained["departures"]:
+            said = f"**the rule with {_listed(explained['options'])}**"
         if explained["equals"] and explained["equals"] != explained["options"]:
             said += f"; the rule with {_listed(explained['equals'])}"
     else:
@@ -148,7 +151,7 @@ def libraries(known: Mapping[str, Any]) -> Iterator[str]:
 
 def departures(known: Mapping[str, Any]) -> Iterator[str]:
     """How far each departure leads, by the size of the gradients."""
-    yield "| rule | departure | the line becomes | off at 1 | at 10⁻³ | at 10⁻⁵ |"
+    yield f"| rule | departure | the line becomes | {OFF} |"
     yield "|---|---|---|--:|--:|--:|"
     for entry in known["departures"]:
         after = "<br>".join(f"`{line[1]}`" for line in entry["lines"][:2])
