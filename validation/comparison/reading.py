@@ -135,7 +135,7 @@ def _candidate(thing: Any, given: Options) -> Candidate:
     if isinstance(thing, type):
         if issubclass(thing, ok.Optimizer):
             return TorchProtocol(thing, given, ours=True)
-        if registry.Library("torch.optim", TorchProtocol).has(thing):
+        if registry.KnownLibrary("torch.optim", TorchProtocol).has(thing):
             return TorchProtocol(thing, given, ours=False)
     if known := registry.of_library(thing):
         return known(thing, given)

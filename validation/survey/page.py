@@ -49,7 +49,7 @@ def rules(known: Mapping[str, Any]) -> Iterator[str]:
         for finding in rows:
             name = _name(finding)
             off = " | ".join(_share(finding, x) for x in finding["off"].values())
-            yield f"| {name} | {computes(finding)} | {off} | {finding['source']} |"
+            yield f"| {name} | {computes(finding)} | {off} | `{finding['source']}` |"
 
 
 def _name(finding: Finding) -> str:

@@ -52,7 +52,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Library:
+class SurveyedLibrary:
     """A library as it is run: its distribution, and variables of the environment it needs.
 
     Attributes
@@ -76,37 +76,41 @@ class Library:
 _KERAS = "https://github.com/keras-team/keras"
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
 LIBRARIES = {
-    "torch": Library("PyTorch", "torch", "https://github.com/pytorch/pytorch"),
-    "optax": Library("optax", "optax", "https://github.com/google-deepmind/optax"),
-    "keras-jax": Library("Keras on JAX", "keras", _KERAS, {"KERAS_BACKEND": "jax", **_QUIET}),
-    "keras-torch": Library(
+    "torch": SurveyedLibrary("PyTorch", "torch", "https://github.com/pytorch/pytorch"),
+    "optax": SurveyedLibrary("optax", "optax", "https://github.com/google-deepmind/optax"),
+    "keras-jax": SurveyedLibrary(
+        "Keras on JAX", "keras", _KERAS, {"KERAS_BACKEND": "jax", **_QUIET}
+    ),
+    "keras-torch": SurveyedLibrary(
         "Keras on PyTorch", "keras", _KERAS, {"KERAS_BACKEND": "torch", **_QUIET}
     ),
-    "keras-tensorflow": Library(
+    "keras-tensorflow": SurveyedLibrary(
         "Keras on TensorFlow", "keras", _KERAS, {"KERAS_BACKEND": "tensorflow", **_QUIET}
     ),
-    "tensorflow": Library(
+    "tensorflow": SurveyedLibrary(
         "TensorFlow", "tensorflow_cpu", "https://github.com/tensorflow/tensorflow", _QUIET
     ),
-    "jax": Library("JAX's example library", "jax", "https://github.com/jax-ml/jax"),
-    "mlx": Library("mlx", "mlx", "https://github.com/ml-explore/mlx"),
-    "tinygrad": Library(
+    "jax": SurveyedLibrary("JAX's example library", "jax", "https://github.com/jax-ml/jax"),
+    "mlx": SurveyedLibrary("mlx", "mlx", "https://github.com/ml-explore/mlx"),
+    "tinygrad": SurveyedLibrary(
         "tinygrad", "tinygrad", "https://github.com/tinygrad/tinygrad", {"DEV": "PYTHON"}
     ),
-    "thinc": Library("Thinc", "thinc", "https://github.com/explosion/thinc"),
-    "timm": Library("timm", "timm", "https://github.com/huggingface/pytorch-image-models"),
-    "pytorch-optimizer": Library(
+    "thinc": SurveyedLibrary("Thinc", "thinc", "https://github.com/explosion/thinc"),
+    "timm": SurveyedLibrary("timm", "timm", "https://github.com/huggingface/pytorch-image-models"),
+    "pytorch-optimizer": SurveyedLibrary(
         "pytorch-optimizer", "pytorch_optimizer", "https://github.com/kozistr/pytorch_optimizer"
     ),
-    "deepspeed": Library("DeepSpeed", "deepspeed", "https://github.com/deepspeedai/DeepSpeed"),
-    "bitsandbytes": Library(
+    "deepspeed": SurveyedLibrary(
+        "DeepSpeed", "deepspeed", "https://github.com/deepspeedai/DeepSpeed"
+    ),
+    "bitsandbytes": SurveyedLibrary(
         "bitsandbytes", "bitsandbytes", "https://github.com/bitsandbytes-foundation/bitsandbytes"
     ),
-    "scikit-learn": Library(
+    "scikit-learn": SurveyedLibrary(
         "scikit-learn", "scikit-learn", "https://github.com/scikit-learn/scikit-learn"
     ),
-    "autograd": Library("autograd", "autograd", "https://github.com/HIPS/autograd"),
-    "chainer": Library("Chainer", "chainer", "https://github.com/chainer/chainer"),
+    "autograd": SurveyedLibrary("autograd", "autograd", "https://github.com/HIPS/autograd"),
+    "chainer": SurveyedLibrary("Chainer", "chainer", "https://github.com/chainer/chainer"),
 }
 
 MOMENTUM = {"momentum": 0.9}

@@ -159,7 +159,7 @@ def bitsandbytes_subjects() -> Iterator[Subject]:
             f"bitsandbytes.optim.{name}{words}",
             rule,
             f"bitsandbytes.optim:{name}",
-            f"bitsandbytes/optim/{file}.py and backends/default/ops.py: optimizer_update",
+            f"bitsandbytes/optim/{file}.py and backends/default/ops.py: _optimizer_update_32bit",
             options,
             note="on the CPU; its kernels for devices are others",
             single=True,

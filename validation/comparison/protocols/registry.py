@@ -13,7 +13,7 @@ from optimkit.validation.comparison.protocols.of_tensorflow import Keras, Tensor
 
 
 @dataclass(frozen=True)
-class Library:
+class KnownLibrary:
     """A library whose optimizers follow a protocol of their own.
 
     Attributes
@@ -41,12 +41,12 @@ class Library:
 
 
 LIBRARIES = (
-    Library("keras", Keras),
-    Library("tensorflow.python.training", TensorFlow),
-    Library("mlx.optimizers", Mlx),
-    Library("thinc.optimizers", Thinc),
-    Library("chainer", Chainer),
-    Library("tinygrad.nn.optim", Tinygrad, given_params=True),
+    KnownLibrary("keras", Keras),
+    KnownLibrary("tensorflow.python.training", TensorFlow),
+    KnownLibrary("mlx.optimizers", Mlx),
+    KnownLibrary("thinc.optimizers", Thinc),
+    KnownLibrary("chainer", Chainer),
+    KnownLibrary("tinygrad.nn.optim", Tinygrad, given_params=True),
 )
 
 
@@ -69,7 +69,7 @@ def of_form(thing: Any) -> type[Candidate] | None:
     return Triple if len(thing) == 3 and all(map(callable, thing)) else None
 
 
-def made_of_params() -> list[Library]:
+def made_of_params() -> list[KnownLibrary]:
     """The imported libraries whose optimizers are made of parameters."""
     return [
         known
