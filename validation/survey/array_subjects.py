@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from optimkit.validation.survey.subject import MOMENTUM, NESTEROV, PROGRAMS, Subject, said
 
@@ -11,7 +12,7 @@ def optax_subjects() -> Iterator[Subject]:
     file, scale = "optax/_src/alias.py", "optax/transforms/_accumulation.py"
     rate = {"lr": 0.01}
     by = "optax/_src/transform.py: scale_by_"
-    table = [
+    table: list[tuple[Any, ...]] = [
         ("adam", "Adam", rate, {}, f"{by}adam"),
         ("amsgrad", "Adam", {"amsgrad": True, **rate}, {}, f"{by}amsgrad"),
         ("adamw", "AdamW", rate, {}, f"{by}adam and add_decayed_weights"),
@@ -41,7 +42,7 @@ def optax_subjects() -> Iterator[Subject]:
 
 
 def jax_subjects() -> Iterator[Subject]:
-    table = [
+    table: list[tuple[Any, ...]] = [
         ("adam", "Adam", {"lr": 0.01}),
         ("adamax", "Adamax", {"lr": 0.01}),
         ("rmsprop", "RMSprop", {"lr": 0.01}),
@@ -67,7 +68,7 @@ def jax_subjects() -> Iterator[Subject]:
 
 def mlx_subjects() -> Iterator[Subject]:
     file = "mlx/optimizers/optimizers.py: "
-    table = [
+    table: list[tuple[Any, ...]] = [
         ("Adam", "Adam", {}, {}),
         ("Adam", "Adam", {}, {"bias_correction": True}),
         ("AdamW", "AdamW", {}, {}),
@@ -95,7 +96,7 @@ def mlx_subjects() -> Iterator[Subject]:
 
 def tinygrad_subjects() -> Iterator[Subject]:
     file = "tinygrad/nn/optim.py: "
-    table = [
+    table: list[tuple[Any, ...]] = [
         ("Adam", "Adam", {}, {}, "LAMB._step, adam=True"),
         ("AdamW", "AdamW", {}, {}, "LAMB._step, adam=True"),
         ("SGD", "SGD", MOMENTUM, {}, "LARS._step, tcoef=0"),
@@ -121,7 +122,7 @@ def thinc_subjects() -> Iterator[Subject]:
     note = "its clipping of gradients to norm 1, which is on unless told otherwise, is switched off"
     file = "thinc/optimizers.py: Optimizer."
     kernel = "; thinc/backends/numpy_ops.pyx: _adam_momentum"
-    table = [
+    table: list[tuple[Any, ...]] = [
         ("Adam", "Adam", {}, {}, f"_adam{kernel}"),
         ("Adam", "AdamW", {"weight_decay": 0.01}, {}, f"__call__ and _adam{kernel}"),
         (
@@ -152,7 +153,7 @@ def thinc_subjects() -> Iterator[Subject]:
 def scikit_learn_subjects() -> Iterator[Subject]:
     module = "sklearn.neural_network._stochastic_optimizers"
     file = "sklearn/neural_network/_stochastic_optimizers.py: "
-    table = [
+    table: list[tuple[Any, ...]] = [
         ("AdamOptimizer", "Adam", {}),
         ("SGDOptimizer", "SGD", {**MOMENTUM, "nesterov": False}),
         ("SGDOptimizer", "SGD", NESTEROV),
@@ -170,7 +171,7 @@ def scikit_learn_subjects() -> Iterator[Subject]:
 
 
 def autograd_subjects() -> Iterator[Subject]:
-    options = {"adam": {}, "rmsprop": {}, "sgd": MOMENTUM}
+    options: dict[str, dict[str, Any]] = {"adam": {}, "rmsprop": {}, "sgd": MOMENTUM}
     for name, rule in (("adam", "Adam"), ("rmsprop", "RMSprop"), ("sgd", "SGD")):
         yield Subject(
             "autograd",
@@ -184,7 +185,7 @@ def autograd_subjects() -> Iterator[Subject]:
 
 
 def chainer_subjects() -> Iterator[Subject]:
-    table = [
+    table: list[tuple[Any, ...]] = [
         ("Adam", "Adam", {}, "adam"),
         ("AMSGrad", "Adam", {"amsgrad": True}, "adam"),
         ("AdamW", "AdamW", {"weight_decay": 0.01}, "adam"),

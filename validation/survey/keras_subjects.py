@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from optimkit.validation.survey.subject import MOMENTUM, NESTEROV, Subject, said
 
 
 def keras_subjects() -> Iterator[Subject]:
-    table = [
+    table: list[tuple[Any, ...]] = [
         ("Adam", "Adam", {}, {}),
         ("Adam", "Adam", {"amsgrad": True}, {}),
         ("AdamW", "AdamW", {}, {}),
@@ -36,7 +37,7 @@ def keras_subjects() -> Iterator[Subject]:
 
 def tensorflow_subjects() -> Iterator[Subject]:
     kernel = "tensorflow/core/kernels/training_ops.cc: Apply"
-    table = [
+    table: list[tuple[Any, ...]] = [
         ("AdamOptimizer", "Adam", {}, {}, "Adam"),
         ("MomentumOptimizer", "SGD", {"lr": 0.01, **MOMENTUM}, {}, "Momentum"),
         ("MomentumOptimizer", "SGD", {"lr": 0.01, **NESTEROV}, {}, "Momentum"),

@@ -77,9 +77,10 @@ def adam_of_torch(
     from torch.optim.adam import adam
 
     columns = {name: state.get(name, torch.zeros_like(param)) for name in ("exp_avg", "exp_avg_sq")}
+    first, second = ([column] for column in columns.values())
+    counts = [torch.tensor(float(step - 1))]
     adam(
-        [param], [grad], *([x] for x in columns.values()), [],
-        [torch.tensor(float(step - 1))], foreach=False, amsgrad=False, beta1=betas[0],
+        [param], [grad], first, second, [], counts, foreach=False, amsgrad=False, beta1=betas[0],
         beta2=betas[1], lr=lr, weight_decay=0.0, eps=eps, maximize=False,
     )  # fmt: skip
     return param, columns

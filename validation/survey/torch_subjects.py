@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from optimkit.validation.survey.subject import MOMENTUM, NESTEROV, PROGRAMS, Subject, said
 
 
 def torch_subjects() -> Iterator[Subject]:
-    rules = [
+    rules: list[tuple[str, dict[str, Any]]] = [
         ("Adam", {}),
         ("Adam", {"amsgrad": True}),
         ("Adam", {"weight_decay": 0.01}),
@@ -32,7 +33,9 @@ def torch_subjects() -> Iterator[Subject]:
         words = "".join(
             f", {name}" if v is True else f", {name}={v}" for name, v in options.items()
         )
-        ways = {"for-loop": ("_single_tensor_", {"foreach": False})}
+        ways: dict[str, tuple[str, dict[str, Any]]] = {
+            "for-loop": ("_single_tensor_", {"foreach": False})
+        }
         if not options:
             ways["foreach"] = ("_multi_tensor_", {"foreach": True})
         if (rule in ("Adam", "AdamW", "Adagrad") and not options) or options == MOMENTUM:
@@ -69,7 +72,7 @@ def torch_subjects() -> Iterator[Subject]:
 
 
 def timm_subjects() -> Iterator[Subject]:
-    table = [
+    table: list[tuple[Any, ...]] = [
         ("AdamWLegacy", "AdamW", {}, "adamw"),
         ("NAdamLegacy", "NAdam", {}, "nadam"),
         ("NAdamW", "AdamW", {}, "nadamw"),
@@ -92,7 +95,7 @@ def timm_subjects() -> Iterator[Subject]:
 
 
 def pytorch_optimizer_subjects() -> Iterator[Subject]:
-    table = [
+    table: list[tuple[Any, ...]] = [
         ("AdaMax", "Adamax", {}, "adamax"),
         ("RAdam", "RAdam", {}, "radam"),
         ("RAdam", "RAdam", {}, "radam"),
@@ -120,7 +123,7 @@ def pytorch_optimizer_subjects() -> Iterator[Subject]:
 
 def deepspeed_subjects() -> Iterator[Subject]:
     adam = "csrc/includes/cpu_adam.h and csrc/adam/cpu_adam_impl.cpp: Adam_Optimizer"
-    table = [
+    table: list[tuple[Any, ...]] = [
         ("adam:DeepSpeedCPUAdam", "AdamW", {}, {}, adam),
         ("adam:DeepSpeedCPUAdam", "Adam", {"weight_decay": 0.01}, {"adamw_mode": False}, adam),
         (
@@ -145,7 +148,7 @@ def deepspeed_subjects() -> Iterator[Subject]:
 
 
 def bitsandbytes_subjects() -> Iterator[Subject]:
-    table = [
+    table: list[tuple[Any, ...]] = [
         ("Adam32bit", "Adam", {}, "adam"),
         ("AdamW32bit", "AdamW", {}, "adamw"),
         ("SGD32bit", "SGD", {"lr": 0.01, **MOMENTUM}, "sgd"),
