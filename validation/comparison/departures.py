@@ -222,7 +222,6 @@ DEPARTURES = (
     _wrong(
         "step of the step before",
         "the parameter moves by what the step before has found, and not at all at first",
-        "grad * state['prev'] → xp.sign(grad) * xp.sign(state['prev'])",
         "xp.where(grad > 0, A, B) → "
         "xp.where(agreement < 0, param, param - xp.sign(state['prev']) * state['step_size'])",
     ),

@@ -13,6 +13,7 @@ from optimkit.validation.survey.subject import LIBRARIES
 
 RULES = ("Adam", "AdamW", "NAdam", "RAdam", "Adamax", "SGD", "RMSprop", "Adagrad", "Adadelta",
          "Rprop", "ASGD")  # fmt: skip
+NEARLY = 0.9  # a change that reproduces fewer of the values is not worth a name
 OFF = "off at 1 | at 10⁻³ | at 10⁻⁵"
 Finding = Mapping[str, Any]
 
@@ -73,6 +74,9 @@ def computes(finding: Finding) -> str:
             said += f"; the rule with {_listed(explained['equals'])}"
     else:
         said = "**another rule**"
+        if explained and explained["share"] >= NEARLY:
+            share = f"{explained['share']:.0%}".replace("%", " %")
+            said += f"; the nearest, {explained['name']}, reproduces {share} of what differs"
     if [*finding["by_dtype"]] == ["float32"] or "became" in finding["by_dtype"].get("float64", ""):
         said += " (float32)"
     if finding["note"]:
