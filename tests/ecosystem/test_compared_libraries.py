@@ -64,3 +64,26 @@ def test_a_transformation_that_has_been_made() -> None:
     optax = pytest.importorskip("optax")
     found = compare(optax.chain(optax.scale_by_adam(), optax.scale(-0.02)), "Adam", quick=True)
     assert found.departure == "lr=0.02"
+
+
+@pytest.mark.parametrize(
+    ("name", "rule", "departure"),
+    [("Adam", "Adam", "eps-hat"), ("SGD", "SGD", None)],
+)
+def test_thinc(name: str, rule: str, departure: str | None) -> None:
+    api = pytest.importorskip("thinc.api")
+
+    def made(learn_rate: float = 0.001) -> Any:
+        return getattr(api, name)(learn_rate, grad_clip=0.0, use_averages=False)
+
+    found = compare(made, rule, quick=True)
+    assert found.kind == "a Thinc optimizer"
+    assert found.departure == departure
+    assert found.same is (departure is None)
+
+
+def test_loops_of_autograd() -> None:
+    optimizers = pytest.importorskip("autograd.misc.optimizers")
+    found = compare(optimizers.rmsprop, "RMSprop", quick=True)
+    assert found.kind == "a loop over a gradient"
+    assert found.departure == "second moment begins at one"

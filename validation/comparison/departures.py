@@ -7,66 +7,7 @@ found, at each place where it is found.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
-
-from optimkit.validation.comparison.rewriting import everywhere, pattern, variants
-from optimkit.validation.comparison.texts import Text
-
-WRONG, SLIP, ROUNDING = "another rule", "a slip", "rounding"
-
-
-@dataclass(frozen=True)
-class Departure:
-    """One change of a rule.
-
-    Attributes
-    ----------
-    name : str
-    meaning : str
-        What is computed instead.
-    edits : tuple of (str, str)
-        Patterns, and what is in their place.
-    kind : str
-        Whether it is a rule that people know, a slip of the pen, or a matter of rounding.
-    all : bool
-        Whether every place is changed; else all edits have to be found, each at one place a time.
-    """
-
-    name: str
-    meaning: str
-    edits: tuple[tuple[str, str], ...]
-    kind: str = WRONG
-    all: bool = False
-
-    def applied(self, text: Text) -> Iterator[Text]:
-        """The texts that this change makes of a rule's."""
-        if self.all:
-            tree: Any = text.tree
-            for before, after in self.edits:
-                tree = everywhere(tree, pattern(before), pattern(after))
-            trees = [] if tree is text.tree else [tree]
-        else:
-            trees = [text.tree]
-            for before, after in self.edits:
-                rewritten = (variants(tree, pattern(before), pattern(after)) for tree in trees)
-                trees = [new for some in rewritten for new in some]
-        for tree in trees:
-            yield text.with_tree(tree)
-
-
-def entries_of(kind: str, everywhere: bool = False) -> Callable[..., Departure]:
-    """How entries of a kind are written: a name, what it means, and edits ``before → after``."""
-
-    def entry(name: str, meaning: str, *edits: str) -> Departure:
-        pairs = (edit.split(" → ") for edit in edits)
-        return Departure(
-            name, meaning, tuple((x.strip(), y.strip()) for x, y in pairs), kind, everywhere
-        )
-
-    return entry
-
+from optimkit.validation.comparison.departure import SLIP, WRONG, entries_of
 
 _wrong, _throughout = entries_of(WRONG), entries_of(WRONG, True)
 _slip = entries_of(SLIP)
@@ -107,6 +48,23 @@ DEPARTURES = (
     _wrong("eps as a floor", "the larger of the root and eps divides, not their sum",
            "A + EPS → xp.maximum(A, EPS)"),
     _wrong("eps missing", "nothing is added to the denominator", "A + EPS → A"),
+    _wrong(
+        "eps missing",
+        "nothing is added to the denominator, and where that is zero there is no step",
+        "xp.sqrt(V) + EPS → xp.sqrt(V)",
+        "(-LR * G) / R → xp.where(R > 0, (-LR * G) / R, 0 * G)",
+    ),
+    _wrong(
+        "eps outside the maximum",
+        "eps is added to the infinity norm when it divides, not to the gradient in the maximum",
+        "xp.maximum(A, abs(G) + EPS) → xp.maximum(A, abs(G))",
+        "(-LR * M) / U → (-LR * M) / (U + hyper.eps)",
+    ),
+    _wrong(
+        "eps after the correction",
+        "eps is added to the corrected root, as in Adam, and not scaled by the correction",
+        "1 / (xp.sqrt(V) + EPS) * C**0.5 → 1 / (xp.sqrt(V) / C**0.5 + EPS)",
+    ),
     # bias correction
     _wrong(
         "bias correction missing",
@@ -193,7 +151,40 @@ DEPARTURES = (
         "NAdam's mu is beta1 at every step, without the factor that grows to it",
         "beta1 * (1 - 0.5 * P) → beta1",
     ),
+    _wrong(
+        "look-ahead of the first moment",
+        "the step has beta1 * m + (1 - beta1) * grad in place of m, as Nesterov's form of Adam",
+        "A * m → A * lerp(m, grad, 1 - beta1, xp)",
+    ),
+    _wrong(
+        "look-ahead twice",
+        "the direction (1 + momentum) * grad + momentum**2 * buffer, which is for the buffer "
+        "before this step, has the one after it",
+        "G + MOMENTUM * S if N else S → (1 + MOMENTUM) * G + MOMENTUM * MOMENTUM * S if N else S",
+    ),
+    _wrong(
+        "no step before the rectification",
+        "while nu is at most 5 the parameter stays; the rule moves it by the first moment",
+        "param - delta → param - delta * (1.0 if nu > 5 else 0.0)",
+    ),
+    _wrong(
+        "step of the step before",
+        "the parameter moves by what the step before has found, and not at all at first",
+        "xp.where(grad > 0, A, B) → "
+        "xp.where(agreement < 0, param, param - xp.sign(state['prev']) * state['step_size'])",
+    ),
     # moments
+    _wrong(
+        "second moment begins at one",
+        "the second moment begins at one and not at zero, so that the first steps are small",
+        "state['square_avg'] * A → (state['square_avg'] + (1.0 if step == 1 else 0.0)) * A",
+    ),
+    _wrong(
+        "as in TensorFlow",
+        "the second moment begins at one, and eps is added to it before the root is taken",
+        "state['square_avg'] * A → (state['square_avg'] + (1.0 if step == 1 else 0.0)) * A",
+        "xp.sqrt(V) + EPS → xp.sqrt(V + EPS)",
+    ),
     _throughout("betas in the other order", "beta1 and beta2 stand in each other's place",
                 "hyper.betas → hyper.betas[::-1]"),
     _wrong(

@@ -12,7 +12,8 @@ import numpy as np
 
 import optimkit as ok
 from optimkit.validation.comparison.choices import choices
-from optimkit.validation.comparison.departures import DEPARTURES, SLIP
+from optimkit.validation.comparison.departure import SLIP
+from optimkit.validation.comparison.departures import DEPARTURES
 from optimkit.validation.comparison.explanations import (
     BITS,
     BRIEF,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import optimkit as ok
-from optimkit.validation.comparison.departures import ROUNDING, SLIP, WRONG, Departure
+from optimkit.validation.comparison.departure import ROUNDING, SLIP, WRONG, Departure
 from optimkit.validation.comparison.fitting import GRID, NARROWED, Options
 from optimkit.validation.comparison.runs import Run
 from optimkit.validation.comparison.texts import Change, Text

@@ -128,7 +128,7 @@ class Function(Candidate):
 
 
 LIST, NAMES, ONE = "lists", "mappings by name", "one array an object"  # what it is called with
-METHODS = ("step", "update", "apply_gradients", "apply", "__call__")
+METHODS = ("step", "update", "update_params", "apply_gradients", "apply", "__call__")
 MOMENTS = {"m": "exp_avg", "v": "exp_avg_sq", "ms": "exp_avg", "vs": "exp_avg_sq"}
 
 
@@ -156,13 +156,12 @@ class _GoingObject(Going):
         self.method = next(
             getattr(self.object, name) for name in METHODS if hasattr(self.object, name)
         )
-        rates = [n for n in RATE_NAMES[:2] if isinstance(getattr(self.object, n, None), float)]
-        self.rate_name = rates[0] if rates else ""
-        self.rate = getattr(self.object, self.rate_name, None)
+        held = {name: getattr(self.object, name, None) for name in RATE_NAMES[:4]}
+        self.rates = {name: rate for name, rate in held.items() if isinstance(rate, float)}
 
     def step(self, grads: list[Array | None], rate: float) -> None:
-        if self.rate is not None:
-            setattr(self.object, self.rate_name, self.rate * rate)
+        for name, first in self.rates.items():
+            setattr(self.object, name, first * rate)
         with libraries.in_double(self.library):
             given = [None if g is None else made(g, self.library) for g in grads]
             result = self._called(given)
@@ -200,7 +199,7 @@ class _GoingObjects(Going):
 
     def __init__(self, each: list[_GoingObject]) -> None:
         self.each, self.library = each, each[0].library
-        self.method, self.rate = each[0].method, each[0].rate
+        self.method, self.rates = each[0].method, each[0].rates
 
     def step(self, grads: list[Array | None], rate: float) -> None:
         for going, grad in zip(self.each, grads, strict=True):
@@ -240,7 +239,7 @@ class Handwritten(Candidate):
                     going.step([array, array], 1.0)
                     values = going.values()
                     if any((v["param"] != array).any() for v in values):
-                        self.can = frozenset({RATES} if going.rate is not None else ())
+                        self.can = frozenset({RATES} if going.rates else ())
                         return
                     first = first or Unusable("a step left the parameters as they were")
                 except StopIteration:

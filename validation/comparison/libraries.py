@@ -52,7 +52,10 @@ def made(array: Any, library: str) -> Any:
     if library == "mlx":
         import mlx.core as mx  # type: ignore[import-not-found,unused-ignore]
 
-        return mx.array(array)
+        double = {"dtype": mx.float64} if array.dtype == np.float64 else {}  # else it is float32
+        return mx.array(array, **double)
+    if library == "tinygrad":
+        return sys.modules["tinygrad"].Tensor(array)
     if library == "cupy":
         import cupy
 

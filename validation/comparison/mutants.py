@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 import optimkit as ok
-from optimkit.validation.comparison.departures import DEPARTURES, Departure
+from optimkit.validation.comparison.departure import Departure
+from optimkit.validation.comparison.departures import DEPARTURES
 from optimkit.validation.comparison.diagnosis import Diagnosis
 from optimkit.validation.comparison.explanations import Explanation
 from optimkit.validation.comparison.fitting import Options

@@ -4,38 +4,41 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 import optimkit as ok
 from optimkit.validation.arguments import suggestion
-from optimkit.validation.comparison.candidates import (
-    RATE_NAMES,
-    Candidate,
-    Keras,
-    Mlx,
-    TorchProtocol,
-    Transform,
-    Unusable,
-)
+from optimkit.validation.comparison.candidates import RATE_NAMES, Candidate, Unusable
 from optimkit.validation.comparison.fitting import SKIPPED, Options
 from optimkit.validation.comparison.handwritten import Function, Handwritten
+from optimkit.validation.comparison.libraries import made
+from optimkit.validation.comparison.protocols import registry
+from optimkit.validation.comparison.protocols.of_loops import Loop, count_of
+from optimkit.validation.comparison.protocols.of_torch import TorchProtocol
+from optimkit.validation.comparison.protocols.signatures import parameters_of
 
 # What options are called elsewhere.
 ALIASES = {
-    "lr": RATE_NAMES[1:],
+    "lr": (*RATE_NAMES[1:-2], "alpha", "eta"),
     "eps": ("epsilon",),
-    "weight_decay": ("wd", "l2"),
-    "momentum": ("beta", "mu"),
-    "alpha": ("rho", "decay", "smoothing"),
+    "weight_decay": ("wd", "l2", "L2", "weight_decay_rate"),
+    "momentum": ("beta", "mu", "mass"),
+    "alpha": ("rho", "decay", "smoothing", "gamma"),
     "rho": ("decay",),
     "nesterov": ("use_nesterov",),
     "initial_accumulator_value": ("initial_accumulator",),
+    "momentum_decay": ("schedule_decay",),
 }
-PAIRS = {"betas": (("beta1", "beta2"), ("beta_1", "beta_2"), ("b1", "b2"))}
+PAIRS = {
+    "betas": (("beta1", "beta2"), ("beta_1", "beta_2"), ("b1", "b2")),
+    "etas": (("eta_minus", "eta_plus"),),
+    "step_sizes": (("min_step_size", "max_step_size"),),
+}
 
 
 @dataclass
@@ -91,18 +94,11 @@ def _plain(value: Any) -> bool:
     return isinstance(value, int | float | tuple)
 
 
-def _own_signature(thing: Any) -> Mapping[str, inspect.Parameter]:
-    try:
-        return inspect.signature(thing).parameters
-    except (TypeError, ValueError):
-        return {}
-
-
 def _options(
     thing: Any, optimizer: type[ok.Optimizer], options: Options
 ) -> tuple[Options, Options, list[str]]:
     """What the candidate is given, what the rule takes from it, and what it does not take."""
-    theirs = _own_signature(thing)
+    theirs = parameters_of(thing)
     ours = vars(optimizer.bind(**options))
     known = inspect.signature(optimizer.__init__).parameters
     anything = any(p.kind is p.VAR_KEYWORD for p in theirs.values())
@@ -138,8 +134,8 @@ def _options(
 
 
 def _candidate(thing: Any, given: Options) -> Candidate:
-    if _transforms(thing):
-        return Transform(lambda: thing, {})
+    if form := registry.of_form(thing):
+        return form(lambda: thing, {})
     if not callable(thing):
         raise Unusable(
             f"it is a {type(thing).__name__}; give an optimizer's class, a function that makes "
@@ -148,26 +144,28 @@ def _candidate(thing: Any, given: Options) -> Candidate:
     if isinstance(thing, type):
         if issubclass(thing, ok.Optimizer):
             return TorchProtocol(thing, given, ours=True)
-        if _of(thing, "torch.optim"):
+        if registry.KnownLibrary("torch.optim", TorchProtocol).has(thing):
             return TorchProtocol(thing, given, ours=False)
-        if _of(thing, "keras"):
-            return Keras(thing, given)
-        if _of(thing, "mlx"):
-            return Mlx(thing, given)
+    if known := registry.of_library(thing):
+        return known(thing, given)
+    if isinstance(thing, type):
         return Handwritten(thing, given)
     required = [
         p.name
-        for p in _own_signature(thing).values()
+        for p in parameters_of(thing).values()
         if p.default is p.empty
         and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
         and p.name not in given
     ]
     if len(required) == 4:
         return Function(thing, given)
+    if len([name for name in required if name != (counted := count_of(thing))]) == 2 and counted:
+        return Loop(thing, given)
     if len(required) > 1:
         raise Unusable(
             f"a function of ({', '.join(required)}) is neither one step, (param, grad, state, "
-            "step), nor does it make an optimizer of (params) or of nothing"
+            "step), nor a loop, (grad, x0, num_iters), nor does it make an optimizer of (params) "
+            "or of nothing"
         )
     return _product(thing, given, bool(required))
 
@@ -179,25 +177,24 @@ def _product(make: Callable[..., Any], given: Options, takes_params: bool) -> Ca
             product = make(**given)
         except Exception as error:
             raise Unusable(f"calling it raised {type(error).__name__}: {error}") from error
-        if _transforms(product):
-            return Transform(make, given)
-        if _of(type(product), "keras"):
-            return Keras(make, given)
-        if _of(type(product), "mlx"):
-            return Mlx(make, given)
-        return Handwritten(make, given)
+        return (registry.of_product(product) or Handwritten)(make, given)
     first: Exception | None = None
     array = np.ones(2, np.float32)
-    kinds = [True] if "torch" not in sys.modules else [False, True]
-    for ours in kinds:
+    kinds: list[tuple[Candidate, Callable[[Any], Any], Callable[[Any], bool]]] = []
+    for ours in [True] if "torch" not in sys.modules else [False, True]:
         kind = TorchProtocol(make, given, ours)
+        kinds.append((kind, kind.parameter, partial(_by_protocol, ours)))
+    for known in registry.made_of_params():
+        library = known.home.partition(".")[0]
+        kinds.append((known.candidate(make, given), partial(made, library=library), known.has_made))
+    for candidate, parameter, fits in kinds:
         try:
-            product = make([kind.parameter(array)], **given)
+            product = make([parameter(array)], **given)
         except Exception as error:
             first = first or error
             continue
-        if isinstance(product, ok.Optimizer) is ours and hasattr(product, "param_groups"):
-            return kind
+        if fits(product):
+            return candidate
     try:
         return Handwritten(make, given)
     except Unusable:
@@ -206,17 +203,8 @@ def _product(make: Callable[..., Any], given: Options, takes_params: bool) -> Ca
         raise
 
 
-def _transforms(thing: Any) -> bool:
-    return (
-        not isinstance(thing, type)
-        and all(callable(getattr(thing, name, None)) for name in ("init", "update"))
-        and hasattr(thing, "_fields")
-    )
-
-
-def _of(kind: type, home: str) -> bool:
-    """Whether a class derives from one of a library."""
-    return any((base.__module__ + ".").startswith(home + ".") for base in kind.__mro__)
+def _by_protocol(ours: bool, product: Any) -> bool:
+    return isinstance(product, ok.Optimizer) is ours and hasattr(product, "param_groups")
 
 
 def rule_named(name: Any) -> type[ok.Optimizer]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from optimkit.validation.comparison.departures import ROUNDING, entries_of
+from optimkit.validation.comparison.departure import ROUNDING, entries_of
 
 _order, _rounding = entries_of(ROUNDING), entries_of(ROUNDING, True)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from optimkit.validation.comparison.departures import WRONG, Departure
+from optimkit.validation.comparison.departure import WRONG, Departure
 from optimkit.validation.comparison.diagnosis import Diagnosis
 from optimkit.validation.comparison.explanations import BITS, OPERATIONS, Explanation
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from optimkit import rounding
-from optimkit.validation.comparison.departures import Departure
+from optimkit.validation.comparison.departure import Departure
 from optimkit.validation.comparison.noise import NoisyArray, ScalarNoise, noisy
 from optimkit.validation.comparison.probes import Array, Probe
 from optimkit.validation.comparison.roundings import COMPUTED, SCALARS, UNROUNDED

@@ -1,0 +1,1 @@
+"""How the optimizers of each library are made, given gradients and read."""
