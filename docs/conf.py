@@ -20,6 +20,8 @@ extensions = [
     "myst_parser",
     "sphinx_copybutton",
     "sphinx_design",
+    "generate.commands",
+    "generate.executed",
     "generate.mathematics",
     "generate.pages",
 ]
@@ -35,6 +37,7 @@ numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
+copybutton_selector = "div:not(.output) > div.highlight pre"
 
 html_math_renderer = "katex"
 html_theme = "pydata_sphinx_theme"
