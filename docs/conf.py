@@ -24,9 +24,10 @@ extensions = [
     "generate.executed",
     "generate.mathematics",
     "generate.pages",
+    "generate.sections",
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
-exclude_patterns = ["_build", "generate"]
+exclude_patterns = ["_build", "generate", "kept"]
 myst_enable_extensions = ["dollarmath", "deflist", "colon_fence", "attrs_inline"]
 myst_heading_anchors = 3
 
