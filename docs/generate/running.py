@@ -83,16 +83,15 @@ class Page:
         return None
 
     def refused(self, text: str) -> list[Refused]:
-        """Run calls that raise, with a blank line between them and a comment below each."""
+        """Run calls that raise, each with a comment below it and a blank line between them."""
         found = []
-        for entry in re.split(r"\n\s*\n", text.strip()):
-            lines = entry.splitlines()
-            code = "\n".join(x for x in lines if not x.startswith("# "))
-            about = " ".join(x.removeprefix("# ") for x in lines if x.startswith("# "))
+        for code, about in entries(text):
             try:
                 self.python(code)
+            except ModuleNotFoundError as error:
+                raise Unexpected(f"{error}, which these pages do not need") from None
             except Exception as error:
-                said = " ".join(str(error).split())
+                said = " ".join(str(error).split()).replace(str(self.folder) + os.sep, "")
                 found.append(Refused(code, about, f"{type(error).__name__}: {said}"))
             else:
                 raise Unexpected(f"raises nothing: {code}")
@@ -121,6 +120,24 @@ class Page:
         if done.returncode != status:
             raise Unexpected(f"{line!r} ended with {done.returncode}, not {status}:\n{text}")
         return text.replace(str(self.folder) + os.sep, ""), seconds
+
+
+def entries(text: str) -> list[tuple[str, str]]:
+    """Pieces of code and the comment that ends each."""
+    code: list[str] = []
+    about: list[str] = []
+    found = []
+    for line in [*text.strip("\n").splitlines(), ""]:
+        if line.startswith("# "):
+            about.append(line.removeprefix("# "))
+        elif about and not line:
+            found.append(("\n".join(code).strip("\n"), " ".join(about)))
+            code, about = [], []
+        else:
+            code.append(line)
+    if code and any(code):
+        raise Unexpected(f"no comment says why this is refused: {code}")
+    return found
 
 
 FENCE = re.compile(r"^(`{3,})(\{?[\w-]+\}?) ?(.*)\n((?:.*\n)*?)\1\n", re.M)
