@@ -20,10 +20,13 @@ extensions = [
     "myst_parser",
     "sphinx_copybutton",
     "sphinx_design",
+    "generate.claims",
     "generate.commands",
     "generate.executed",
+    "generate.links",
     "generate.mathematics",
     "generate.pages",
+    "generate.root_files",
     "generate.sections",
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}

@@ -143,9 +143,9 @@ def main(steps: int = 1000) -> None:
     same = all(two[key] == value for key, value in levels[best].items())
 
     print(
-        f"{datetime.date.today():%d %B %Y}; torch {ieee['torch']}, NumPy {np.__version__}, optimkit "
-        f"{ok.__version__}; {platform.machine()}, the CPU; {SIZE:,} numbers, {steps:,} steps. A cell "
-        "says how many of the parameters have equal bits, and the largest "
+        f"{datetime.date.today():%d %B %Y}; torch {ieee['torch']}, NumPy {np.__version__}, "
+        f"optimkit {ok.__version__}; {platform.machine()}, the CPU; {SIZE:,} numbers, {steps:,} "
+        "steps. A cell says how many of the parameters have equal bits, and the largest "
         "`|difference| / max(|value|, lr)`.\n"
     )
     print("By `ATEN_CPU_CAPABILITY`; the for-loop where nothing else is said, one thread:\n")

@@ -33,6 +33,8 @@ def arguments(name: str) -> list[tuple[str, str, str]]:
     parser, found = parser_of(name), []
     formatter = parser._get_formatter()
     for action in parser._actions:
+        if action.dest == "help":
+            continue
         words = formatter._format_action_invocation(action)
         about = formatter._expand_help(action) if action.help else ""
         if action.choices and not action.metavar:

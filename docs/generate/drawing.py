@@ -1,4 +1,4 @@
-"""Pictures that follow the page: matplotlib's figures as SVG in a page, in its colours and fonts."""
+"""Pictures that follow the page: matplotlib's figures as SVG in its colours and fonts."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Directives that run what they hold while pages are built, and show what it does.
 
-``{executed} python`` shows a block and its output; ``{executed} console`` commands, after ``$``, and
-theirs; ``{refused}`` calls that raise, with their messages; ``{drawn}`` the picture that the last
-line of a block makes. A block that does something else than it should is a warning, which
+``{executed} python`` shows a block and its output; ``{executed} console`` commands, after ``$``,
+and theirs; ``{refused}`` calls that raise, with their messages; ``{drawn}`` the picture that the
+last line of a block makes. A block that does something else than it should is a warning, which
 ends a build with ``-W``.
 """
 
@@ -15,7 +15,7 @@ from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 
 from generate.drawing import themed
-from generate.running import Page, Unexpected
+from generate.running import WIDTH, Page, Unexpected
 
 
 class _Running(SphinxDirective):
@@ -45,7 +45,8 @@ class _Running(SphinxDirective):
 
     def output(self, text: str, seconds: float | None = None) -> nodes.Node:
         """A block of what was printed, in a box of its own."""
-        node = nodes.literal_block(text, text, language="text")
+        language = self.options.get("language", "text")
+        node = nodes.literal_block(text, text, language=language)
         box = nodes.container("", node, classes=["output"])
         if seconds is not None:
             took = f"{seconds:.1f} s, where this page was built"
@@ -60,8 +61,10 @@ class Executed(_Running):
     option_spec: ClassVar[dict[str, Any]] = {
         "as": directives.unchanged,  # a file that commands of the page read
         "status": directives.nonnegative_int,  # with which the commands end
+        "width": directives.positive_int,  # in characters, of the commands' output
         "timed": directives.flag,
         "hidden": directives.flag,  # the code is not shown
+        "language": directives.unchanged,  # of the output
     }
 
     def shown(self, code: str) -> list[nodes.Node]:
@@ -72,7 +75,9 @@ class Executed(_Running):
         found = []
         for line in code.splitlines():
             text, seconds = self.page.command(
-                line.removeprefix("$ "), self.options.get("status", 0)
+                line.removeprefix("$ "),
+                self.options.get("status", 0),
+                self.options.get("width", WIDTH),
             )
             found.append(self.code(line, "console"))
             found.append(self.output(text, seconds if "timed" in self.options else None))

@@ -75,19 +75,19 @@ class Page:
         """Run a block; the value of its last line if that is an expression."""
         tree = ast.parse(code)
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            exec(compile(tree, "<page>", "exec"), self.names)
-            if isinstance(last, ast.Expr):
-                return eval(compile(ast.Expression(last.value), "<page>", "eval"), self.names)
+        exec(compile(tree, "<page>", "exec"), self.names)
+        if isinstance(last, ast.Expr):
+            return eval(compile(ast.Expression(last.value), "<page>", "eval"), self.names)
         return None
 
     def refused(self, text: str) -> list[Refused]:
-        """Run calls that raise, each with a comment below it and a blank line between them."""
+        """Run calls that raise or warn, each with a comment below it and then a blank line."""
         found = []
         for code, about in entries(text):
             try:
-                self.python(code)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("error")
+                    self.python(code)
             except ModuleNotFoundError as error:
                 raise Unexpected(f"{error}, which these pages do not need") from None
             except Exception as error:
@@ -97,14 +97,14 @@ class Page:
                 raise Unexpected(f"raises nothing: {code}")
         return found
 
-    def command(self, line: str, status: int = 0) -> tuple[str, float]:
+    def command(self, line: str, status: int = 0, width: int = WIDTH) -> tuple[str, float]:
         """Run a command in the page's folder; its output, and how many seconds it took."""
         words = shlex.split(line)
         if words[0] == "optimkit":
             words[:1] = [sys.executable, "-m", "optimkit"]
         elif words[0] == "python":
             words[0] = sys.executable
-        plain = {"COLUMNS": str(WIDTH), "NO_COLOR": "1", "TERM": "dumb", "PYTHONIOENCODING": "utf8"}
+        plain = {"COLUMNS": str(width), "NO_COLOR": "1", "TERM": "dumb", "PYTHONIOENCODING": "utf8"}
         began = time.perf_counter()
         done = subprocess.run(
             words,

@@ -1,4 +1,4 @@
-"""``{sections} PAGE``: the sections of a page that is written by hand, each with its first sentence."""
+"""``{sections} PAGE``: the sections of a written page, each with its first sentence."""
 
 from __future__ import annotations
 
