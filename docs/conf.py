@@ -41,7 +41,9 @@ numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
-copybutton_selector = "div:not(.output) > div.highlight pre"
+copybutton_selector = (
+    ":not(.output) > div.notranslate > div.highlight pre"  # not of what was printed
+)
 
 html_math_renderer = "katex"
 html_theme = "pydata_sphinx_theme"

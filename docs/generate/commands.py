@@ -11,6 +11,7 @@ from unittest.mock import patch
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
+from generate.executed import sources
 from optimkit.validation.cli import COMMANDS
 
 
@@ -50,6 +51,8 @@ class Command(SphinxDirective):
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
+        for path in sources():
+            self.env.note_dependency(path)
         name = self.arguments[0]
         if name not in COMMANDS:
             raise self.error(f"there is no command {name!r}")

@@ -8,6 +8,8 @@ ends a build with ``-W``.
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
 from typing import Any, ClassVar
 
 from docutils import nodes
@@ -16,6 +18,17 @@ from sphinx.util.docutils import SphinxDirective
 
 from generate.drawing import themed
 from generate.running import WIDTH, Page, Unexpected
+
+
+@cache
+def sources() -> tuple[str, ...]:
+    """Files whose change makes the output another one: the library's, and those beside this."""
+    import optimkit.backends
+    import optimkit.validation
+
+    rooms = [Path(x.__file__).parent for x in (optimkit, optimkit.backends, optimkit.validation)]
+    files = {path for room in (*rooms, Path(__file__).parent) for path in room.rglob("*.py")}
+    return tuple(sorted(map(str, files)))
 
 
 class _Running(SphinxDirective):
@@ -27,6 +40,8 @@ class _Running(SphinxDirective):
         return self.env.temp_data.setdefault("executed", Page())
 
     def run(self) -> list[nodes.Node]:
+        for path in sources():
+            self.env.note_dependency(path)
         try:
             return self.shown("\n".join(self.content))
         except Exception as error:

@@ -43,7 +43,7 @@ def path(name: str, options: dict[str, Any]) -> Any:
 
 def picture() -> Any:
     """Draw it."""
-    made, axes = figure(7.2, 3.9)
+    made, axes = figure(6.2, 3.6)
     x, y = np.meshgrid(np.linspace(-2, 2, 240), np.linspace(-1.1, 2.4, 160))
     levels = np.logspace(-0.8, 3.3, 12)
     axes.contour(x, y, loss(x, y), levels=levels, colors=GRID, linewidths=0.9)
@@ -55,5 +55,7 @@ def picture() -> Any:
     axes.set(xlim=(-2, 2), ylim=(-1.1, 2.4), xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.legend(loc="upper center", ncols=4, bbox_to_anchor=(0.5, 1.14), handlelength=1.4)
+    axes.legend(
+        loc="upper center", ncols=4, bbox_to_anchor=(0.5, 1.16), handlelength=1.2, columnspacing=1
+    )
     return made

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-WIDTH = 72
+WIDTH = 78
 LIMIT = 120  # seconds for one command
 
 

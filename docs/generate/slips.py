@@ -105,7 +105,7 @@ def curves(
     problem = Problem(scale, idle)
     right = of_rule(problem, rule, {**options, **(of_rule_alone or {})}, steps, schedule)
     left = of_function(problem, wrong, options, steps, schedule)
-    made, axes = figure(6.4, 2.7)
+    made, axes = figure(5.6, 2.7)
     axes.semilogy(right, color=COLORS[0], label=f"optimkit.{rule}")
     axes.semilogy(left, color=COLORS[1], label="this code", linestyle=(0, (5, 1.5)))
     if not np.isfinite(left[-1]):
