@@ -11,11 +11,13 @@ import io
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 import warnings
+import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,10 +50,13 @@ class Refused:
 
 @dataclass
 class Page:
-    """The program of one page."""
+    """The program of one page, in a folder that is gone when the page is."""
 
-    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp()))
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="page-")))
     names: dict[str, Any] = field(default_factory=lambda: {"__name__": "__main__"})
+
+    def __post_init__(self) -> None:
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
 
     def python(self, code: str, file: str = "") -> str:
         """Run a block; what it prints, and the value of its last line if that is an expression.

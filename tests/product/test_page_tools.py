@@ -96,6 +96,15 @@ def test_every_error_of_the_page_has_a_cause() -> None:
     assert all(about for _, about in found)
 
 
+def test_the_folder_of_a_page_goes_with_it() -> None:
+    page = Page()
+    page.python("open('left.txt', 'w').close()")
+    folder = page.folder
+    assert (folder / "left.txt").exists()
+    del page
+    assert not folder.exists()
+
+
 # ---------------------------------------------------------------- pictures
 
 
