@@ -22,7 +22,7 @@ from optimkit.validation.survey.subjects import SUBJECTS
 KNOWN = load()
 FINDINGS = {finding["key"]: finding for finding in KNOWN["findings"]}
 NEAR = re.compile("; the nearest, .* reproduces 9[0-9] %").search
-PAGE = ROOT / "docs" / "which_adam.md"
+PAGE = ROOT / "docs" / "evidence" / "which_adam.md"
 
 
 def test_the_page_has_what_was_found() -> None:

@@ -16,7 +16,7 @@ from recorded import REFUSED, RULES, Place, option_numbers, set_option
 import optimkit as ok
 
 F64 = torch.float64
-PAGE = (ROOT / "docs" / "differentiable.md").read_text()
+PAGE = (ROOT / "docs" / "guides" / "differentiable.md").read_text()
 
 
 @pytest.fixture(autouse=True)

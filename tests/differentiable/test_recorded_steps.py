@@ -85,7 +85,7 @@ def test_the_momentum_of_the_first_step_is_differentiated() -> None:
         optimizer.step()
         outcomes.append(torch.autograd.grad(p.sum(), start)[0].tolist())
     assert outcomes[0] == [1 - 0.1 * 3] * 2
-    assert outcomes[1] == [1.0] * 2  # the day this fails, docs/differentiable.md has to change
+    assert outcomes[1] == [1.0] * 2  # the day this fails, the page has to change
 
 
 ROOTS = ["Adam", "AdamW", "NAdam", "RAdam", "RMSprop", "Adagrad"]
@@ -118,7 +118,7 @@ def test_torch_has_no_derivative_at_a_gradient_of_zero() -> None:
     p.grad = grad
     optimizer.step()
     (found,) = torch.autograd.grad(p.sum(), grad)
-    assert found[0].isnan()  # the day this fails, docs/differentiable.md has to change
+    assert found[0].isnan()  # the day this fails, the page has to change
 
 
 # ---------------------------------------------------------------- options

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-# Which tests are expected to fail, and why; docs/pytorch_tests.md says more.
+# Which tests are expected to fail, and why; docs/evidence/pytorch_tests.md says more.
 EXPECTED = {
     "TestOptimRenewed*.test_errors_*": "a parameter listed twice is an error, of which torch warns",
     "TestOptimRenewed*.test_fused_error_on_params_on_meta_*": (

@@ -1,4 +1,4 @@
-"""Rules as functions in optax's place and beside it: what docs/functional.md says of both."""
+"""Rules as functions in optax's place and beside it: what their page says."""
 
 from __future__ import annotations
 

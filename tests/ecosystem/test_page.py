@@ -1,4 +1,4 @@
-"""The examples of docs/torch.md run."""
+"""The examples of docs/guides/torch.md run."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from conftest import ROOT
 
 pytest.importorskip("torch", reason="torch is not installed")
 
-TEXT = (ROOT / "docs" / "torch.md").read_text()
+TEXT = (ROOT / "docs" / "guides" / "torch.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.S)
 TOGETHER = "# in each process"
 
 
 def run(rank: int, block: str) -> None:
-    exec(compile(block, "docs/torch.md", "exec"), {"__name__": "__main__"})
+    exec(compile(block, "docs/guides/torch.md", "exec"), {"__name__": "__main__"})
 
 
 def test_the_examples_run(processes: Any) -> None:

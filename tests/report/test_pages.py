@@ -234,12 +234,12 @@ def test_many_failures_are_counted() -> None:
 
 
 def test_the_example_of_the_documentation() -> None:
-    text = (ROOT / "docs" / "reports.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "guides" / "reports.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```python\n(.*?)```", text, re.S)
     names: dict[str, str] = {}
     exec(example, names)
     assert "They drift apart slowly." in Reader(names["text"]).words
-    for picture in re.findall(r"\(pictures/(\S+)\)", text):
+    for picture in re.findall(r"\(\.\./pictures/(\S+)\)", text):
         assert (ROOT / "docs" / "pictures" / picture).stat().st_size < 150_000
 
 

@@ -156,7 +156,7 @@ class Comparison:
         self.first_mismatch = self.first_mismatch or f"{what} in {configuration}"
 
 
-# Errors of torch where the schedule is defined and optimkit goes on (docs/lr_scheduler_notes.md).
+# Errors of torch where the schedule is defined and optimkit goes on: see the page of notes.
 GAVE_UP = (NotImplementedError, ZeroDivisionError)
 # What a scheduler that does not follow an added group raises, at a later step.
 DOES_NOT_FOLLOW = (ValueError, KeyError)

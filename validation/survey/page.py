@@ -1,4 +1,4 @@
-"""The tables of the page ``docs/which_adam.md``, made of the findings."""
+"""The tables of the page ``docs/evidence/which_adam.md``, made of the findings."""
 
 from __future__ import annotations
 
