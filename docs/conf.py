@@ -21,6 +21,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "generate.mathematics",
+    "generate.optimizer_pages",
     "generate.pages",
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
