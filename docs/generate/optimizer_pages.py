@@ -95,14 +95,11 @@ def _try_it(cls: type[ok.Optimizer]) -> Iterator[str]:
         yield (
             "The full line is this optimizer, the broken one plain SGD with the learning rate that "
             "suits it; below, how far each is above the least value, step by step. "
-            f"The rule is not elementwise ({found.reason}), so these walks of "
+            f"The rule cannot be recorded, which stops at {found.reason}; so these walks of "
             f"{playground.SEARCH_STEPS} steps were computed when the page was built, for each "
             "learning rate and each set of options."
         )
     yield _raw(playground.html(cls))
-    for start in ("Use ", "Beware"):
-        if advice := facts.advice(cls, start):
-            yield advice
 
 
 def _rule(cls: type[ok.Optimizer]) -> Iterator[str]:

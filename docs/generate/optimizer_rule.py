@@ -244,16 +244,18 @@ def html(cls: type[ok.Optimizer], left_out: frozenset[tuple[int, Range]]) -> str
                 comment.append(plain[n - 1].strip().lstrip("# "))
                 n += 1
             code = "\n".join(lines[n - 1 : last])
-            statement = _first_statement(source, n)
-            off = " off" if statement and any(_covers(r, statement) for r in grey) else ""
+            off = " off" if _first_is_off(source, n, grey) else ""
             formula = marked(cls, " ".join(comment))
             parts.append(f'<div class="formula-text{off}">{formula}</div><pre>{code}</pre>')
     return f'<div class="rule highlight">{"".join(parts)}</div>'
 
 
-def _first_statement(source: Source, line: int) -> Range | None:
-    found = [range_of(node) for node in source.tree.body if node.lineno >= line]
-    return min(found, default=None)
+def _first_is_off(source: Source, line: int, grey: list[Range]) -> bool:
+    """Whether nothing happens in the first statement from a line on."""
+    below = [node for node in source.tree.body if node.lineno >= line]
+    inner = [node for node in ast.walk(below[0]) if isinstance(node, ast.stmt)] if below else []
+    simple = [range_of(node) for node in inner if not hasattr(node, "body")]
+    return bool(simple) and all(any(_covers(r, own) for r in grey) for own in simple)
 
 
 def _covers(outer: Range, inner: Range) -> bool:

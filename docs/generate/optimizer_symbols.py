@@ -173,7 +173,9 @@ def bound_docstring(cls: type[ok.Optimizer], lines: list[str]) -> list[str]:
     known = letters(cls)
     text = MATH.sub(lambda m: f":math:`{bind(m[1], known)}`", "\n".join(lines))
     display = re.compile(r"(\.\. math::\n)((?:[ \t]+\S.*\n|[ \t]*\n(?=[ \t]+\S))+)")
-    return linked(display.sub(lambda m: m[1] + bind(m[2], known), text)).split("\n")
+    text = display.sub(lambda m: m[1] + bind(m[2], known), text)
+    text = re.sub(r"^(\.\. \[\d+\] )(?=[A-Z]\.)", r"\1\\", text, flags=re.M)  # begins no list
+    return linked(text).split("\n")
 
 
 def linked(text: str) -> str:

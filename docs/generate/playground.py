@@ -114,7 +114,7 @@ def html(cls: type[ok.Optimizer]) -> str:
         own, beside = found.best[land.name], sgd.best[land.name]
         steps = len(own.losses)
         caption = (
-            f"<b>{escape(land.title)}.</b> {escape(land.about)}"
+            f"<b>{escape(land.title)}.</b> <span>{escape(land.about)}</span>"
             f' <span class="made">{called(own.options)}</span>'
         )
         picture = figure(

@@ -24,7 +24,8 @@ def _engine() -> Any:
 def call(function: str, *arguments: Any) -> Any:
     """Call a function of the script; numbers that are not finite come back as None."""
     given = ", ".join(json.dumps(argument) for argument in arguments)
-    return json.loads(_engine().eval(f"JSON.stringify(optimkitRule.{function}({given}))"))
+    text = _engine().eval(f"JSON.stringify(optimkitRule.{function}({given}))")
+    return json.loads(text, parse_int=float)
 
 
 def run(

@@ -176,8 +176,8 @@ def record(cls: type[ok.Optimizer]) -> dict[str, Any]:
             if key not in updates:
                 updates[key] = nodes.every_way(lambda s=state: _leaf(nodes, cls.update, *s, hyper))
                 waiting += _states(updates[key], *state)
-    except TypeError as error:  # what wants a number itself, as math does
-        raise NotTraceable(str(error)) from None
+    except TypeError:  # what wants a number itself, as math does
+        raise NotTraceable("a function of numbers that is not arithmetic") from None
     except NotImplementedError:
         raise NotTraceable("a step is a search that calls a closure, not one update") from None
     return {
