@@ -227,8 +227,30 @@
       if (first) this.drawAll();
     }
 
+    // The chosen one at once, the others when there is time.
     drawAll() {
-      for (const name of this.figures.keys()) this.draw(name);
+      this.draw(this.chosen);
+      const waiting = [...this.figures.keys()].filter((name) => name !== this.chosen);
+      clearTimeout(this.timer);
+      const next = () => {
+        if (!waiting.length) return;
+        this.draw(waiting.shift());
+        this.timer = setTimeout(next);
+      };
+      this.timer = setTimeout(next, 30);
+    }
+
+    // Plain SGD from this start, computed once.
+    besideOf(parts, steps) {
+      const key = [parts.start, steps].join();
+      if (parts.key !== key) {
+        const { rule, options } = this.data.beside, { land } = parts;
+        const found = optimkitRule.run(rule, { ...options, ...land.beside }, land.problem,
+          parts.start, steps, this.data.noise);
+        parts.key = key;
+        parts.beside.setAttribute("d", trail(found.points.map((point) => placed(land, point))));
+        parts.lossBeside.setAttribute("d", lossTrail(land, found.losses));
+      }
     }
 
     draw(name) {
@@ -247,13 +269,9 @@
         const rate = Math.max(this.data.rates.indexOf(parts.lr), 0);
         ({ points, losses } = this.data.walks[name][this.variant][rate]);
       }
-      const { rule, options } = this.data.beside;
-      const other = optimkitRule.run(rule, { ...options, ...land.beside }, land.problem,
-        parts.start, losses.length - 1, this.data.noise);
+      this.besideOf(parts, losses.length - 1);
       parts.walk.setAttribute("d", trail(points));
-      parts.beside.setAttribute("d", trail(other.points.map((point) => placed(land, point))));
       parts.loss.setAttribute("d", lossTrail(land, losses));
-      parts.lossBeside.setAttribute("d", lossTrail(land, other.losses));
       const [x, y] = placed(land, parts.start);
       parts.dot.setAttribute("cx", x);
       parts.dot.setAttribute("cy", y);

@@ -69,18 +69,23 @@ const optimkitRule = (() => {
     logical_not: (a) => !a,
   };
 
+  const at = (x, i) => (typeof x === "object" ? x[i] : x);  // an element; a number is for all
+
   // Evaluates the nodes that are asked for, each once.
   const reader = (nodes, inputs) => {
     const found = new Array(nodes.length);
     const value = (place) => {
       if (found[place] !== undefined) return found[place];
-      const [name, ...operands] = nodes[place];
-      if (name === "input") return (found[place] = inputs[operands[0]]);
-      if (name === "number") return (found[place] = operands[0]);
-      const values = operands.map(value), operation = OPERATIONS[name];
-      const array = values.find(Array.isArray);
-      return (found[place] = array === undefined ? operation(...values)
-        : array.map((_, i) => operation(...values.map((x) => (Array.isArray(x) ? x[i] : x)))));
+      const node = nodes[place], name = node[0];
+      if (name === "input") return (found[place] = inputs[node[1]]);
+      if (name === "number") return (found[place] = node[1]);
+      const operation = OPERATIONS[name], a = value(node[1]);
+      const b = node.length > 2 ? value(node[2]) : 0, c = node.length > 3 ? value(node[3]) : 0;
+      const array = [a, b, c].find((x) => typeof x === "object");
+      if (array === undefined) return (found[place] = operation(a, b, c));
+      const result = new Array(array.length);
+      for (let i = 0; i < result.length; i++) result[i] = operation(at(a, i), at(b, i), at(c, i));
+      return (found[place] = result);
     };
     return value;
   };
@@ -103,26 +108,27 @@ const optimkitRule = (() => {
 
   // The points of so many steps and the values of the problem there.
   const run = (rule, options, problem, start, steps, noise) => {
-    let param = [...start], state = {};
-    const points = [param], losses = [];
-    const take = (tree, extra) => {
-      const inputs = { ...options, ...extra, param };
-      for (const [name, x] of Object.entries(state)) inputs["state." + name] = x;
-      const value = reader(rule.nodes, inputs), leaf = leafOf(tree, value);
-      const next = { ...state };
-      for (const [name, place] of Object.entries(leaf.arrays)) {
-        const x = value(place);
-        next[name] = Array.isArray(x) ? x : param.map(() => x);
+    let param = [...start];
+    const points = [param], losses = [], state = new Set(), inputs = { ...options };
+    const take = (tree, grad, step) => {
+      Object.assign(inputs, { param, grad, step });
+      const value = reader(rule.nodes, inputs), leaf = leafOf(tree, value), next = [];
+      for (const name in leaf.arrays) {
+        const x = value(leaf.arrays[name]);
+        next.push([name, typeof x === "object" ? x : param.map(() => x)]);
       }
-      for (const [name, place] of Object.entries(leaf.numbers)) next[name] = value(place);
+      for (const name in leaf.numbers) next.push([name, value(leaf.numbers[name])]);
       param = value(leaf.param);
-      state = next;
+      for (const [name, x] of next) {
+        inputs["state." + name] = x;
+        state.add(name);
+      }
     };
-    take(rule.init, {});
+    take(rule.init);
     for (let step = 1; step <= steps; step++) {
       const [loss, grad] = evaluate(problem, param, noise[(step - 1) % noise.length]);
       losses.push(loss);
-      take(rule.updates[Object.keys(state).sort().join()], { grad, step });
+      take(rule.updates[[...state].sort().join()], grad, step);
       points.push(param);
     }
     losses.push(evaluate(problem, param, [0, 0])[0]);

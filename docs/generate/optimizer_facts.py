@@ -9,7 +9,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-
 import optimkit as ok
 from generate.optimizer_rule import Range, not_run
 from optimkit.backends.memory import is_array
@@ -28,14 +27,16 @@ DIFFERENCES = Path(__file__).parent.parent / "evidence" / "differences.md"
 SIZE = math.prod(SHAPE)
 
 Options = dict[str, Any]
+Left = frozenset[tuple[int, Range]]  # out of a rule
 
 
-def option_sets(cls: type[ok.Optimizer]) -> list[tuple[frozenset[tuple[int, Range]], list[Options]]]:
+@cache
+def option_sets(cls: type[ok.Optimizer]) -> list[tuple[Left, list[Options]]]:
     """The ways that the table of cases takes through a rule, and the options that take each.
 
     The first is that of the defaults.
     """
-    found: dict[frozenset[tuple[int, Range]], list[Options]] = {not_run(cls, {}): [{}]}
+    found: dict[Left, list[Options]] = {not_run(cls, {}): [{}]}
     for case in cases_of(cls.__name__):
         options = dict(case.options)
         way = found.setdefault(not_run(cls, options), [])
@@ -170,5 +171,3 @@ def differences(cls: type[ok.Optimizer]) -> list[tuple[str, str]]:
 def advice(cls: type[ok.Optimizer], start: str) -> str:
     """The paragraph of a docstring's notes that begins so, empty if there is none."""
     return next(iter(Docs.of(cls).paragraphs(start)), "")
-
-

@@ -1,4 +1,4 @@
-"""The page of each optimizer, and the table of all: made from docstrings, rules, traces and cases."""
+"""The page of each optimizer, and the table of all: from docstrings, rules, traces and cases."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def _options(cls: type[ok.Optimizer]) -> Iterator[str]:
             "by running the rule and watching its instructions."
         )
     same = [options for options in defaults if options]
-    usual = set(name for name, *_ in facts.state_rows(cls, {}))
+    usual = {name for name, *_ in facts.state_rows(cls, {})}
     for left_out, way in others:
         told = facts.telling(cls, way)
         state = [name for name, *_ in facts.state_rows(cls, told) if name not in usual]
@@ -236,20 +236,20 @@ def index(kinds: dict[str, type[ok.Optimizer]]) -> str:
 
 
 HOW = """\
-Nothing on the page of an optimizer is written for the page. Formulas, options and references are its
-docstring's; letters are bound to options by the descriptions of these and by the
-:doc:`table of symbols <../guides/symbols>`; the rule is its source, and what does not run was found
-by watching it run.
+Nothing on the page of an optimizer is written for the page. Formulas, options and references are
+its docstring's; letters are bound to options by the descriptions of these and by the :doc:`table
+of symbols <../guides/symbols>`; the rule is its source, and what does not run was found by
+watching it run.
 
-The sliders of an elementwise rule drive the rule itself. It is traced with its options, the step and
-the numbers of its state as symbols, so that the arithmetic which makes a bias correction is recorded
-with the arithmetic on arrays, and where the rule asks whether something is so, both ways are
-followed. What comes out, a few kilobytes, is the rule for all options, and a small script computes
-with it in float64. A grid of walks computed beforehand would be coarser, and for seven options larger
-than everything else together. The tests run the same script and find the bits of the eager engine:
-every operation is rounded once, as IEEE 754 has it. Powers, which C libraries round as they please,
-are rounded correctly in the script; Python's own are off by one in the last place now and then (9 of
-11,812 tried, with glibc).
+The sliders of an elementwise rule drive the rule itself. It is traced with its options, the step
+and the numbers of its state as symbols, so that the arithmetic which makes a bias correction is
+recorded with the arithmetic on arrays, and where the rule asks whether something is so, both ways
+are followed. What comes out, a few kilobytes, is the rule for all options, and a small script
+computes with it in float64. A grid of walks computed beforehand would be coarser, and for seven
+options larger than everything else together. The tests run the same script and find the bits of
+the eager engine: every operation is rounded once, as IEEE 754 has it. Powers, which C libraries
+round as they please, are rounded correctly in the script; Python's own are off by one in the last
+place now and then (9 of 11,812 tried, with glibc).
 
 Rules that sum, multiply matrices or search a line are walked when the pages are built, for each
 learning rate of a list and a few sets of options."""

@@ -22,6 +22,7 @@ from optimkit.validation.explain.explain import rule_functions
 from optimkit.validation.explain.subjects import Trial, options_of, signature
 
 STEPS = 12  # after which every phase of a rule has begun, and another one
+SEARCHES = 3  # steps of a rule that takes many iterations in one
 Place = tuple[int, int]  # line, column
 Range = tuple[Place, Place]
 
@@ -99,7 +100,7 @@ def not_run(cls: type[ok.Optimizer], options: dict[str, Any]) -> frozenset[tuple
     before = sys.gettrace()
     sys.settrace(look)
     try:
-        for _ in range(STEPS):
+        for _ in range(SEARCHES if hasattr(cls, "minimize") else STEPS):
             trial.step()
     finally:
         sys.settrace(before)
@@ -131,9 +132,7 @@ def _branches(node: Any) -> list[Any]:
     """The statements within one, and the two sides of a choice within an expression."""
     found: list[Any] = []
     for child in ast.iter_child_nodes(node):
-        if isinstance(node, ast.IfExp) and child is not node.test:
-            found.append(child)
-        elif isinstance(child, ast.stmt):
+        if (isinstance(node, ast.IfExp) and child is not node.test) or isinstance(child, ast.stmt):
             found.append(child)
         else:
             found += _branches(child)
@@ -152,7 +151,7 @@ def _within(outer: Range, inner: list[Range]) -> bool:
 
 
 def meanings(cls: type[ok.Optimizer], source: Source) -> dict[Place, tuple[int, str]]:
-    """Where the text names an option or state: how long the name is, and the classes of its mark."""
+    """Where the text names an option or state: the length of the name, the classes of its mark."""
     by_name = {letter.name: letter for letter in letters(cls)}
     local: dict[str, str] = {name: name for name in ("param", "grad", "step")}
     for node in ast.walk(source.tree):

@@ -23,7 +23,9 @@ MATH = re.compile(r":math:`([^`]+)`")
 TOKEN = re.compile(
     r"\\(?:text|mathrm|operatorname|begin|end)\{[^}]*\}|\\[A-Za-z]+\s*|\\.|[A-Za-z]|\s+|."
 )
-ATOM = re.compile(r"(?:\\(?:hat|bar)\s*)?(?:\\[A-Za-z]+|[A-Za-z])(?:[_^](?:\{[^}]*\}|\\[A-Za-z]+|.))*")
+ATOM = re.compile(
+    r"(?:\\(?:hat|bar)\s*)?(?:\\[A-Za-z]+|[A-Za-z])(?:[_^](?:\{[^}]*\}|\\[A-Za-z]+|.))*"
+)
 NO_LETTER = re.compile(
     r"\\(?:ge|le|min|max|cdot|sqrt|quad|qquad|text|left|right|in|infty|prod|big|Big|times|frac"
     r"|tfrac)"

@@ -1,8 +1,8 @@
 """The part of an optimizer's page where it runs: pictures, and what its script needs.
 
-A rule that can be recorded (`playground_rule`) goes into the page whole, and the script runs it for
-whatever the sliders say: a grid over seven options would be large, and coarse. The other rules, which
-sum, multiply matrices or search, are walked beforehand with each learning rate of a list.
+A rule that can be recorded (`playground_rule`) goes into the page whole, and the script runs it
+for whatever the sliders say: a grid over seven options would be large, and coarse. The other rules,
+which sum, multiply matrices or search, are walked beforehand with each learning rate of a list.
 """
 
 from __future__ import annotations

@@ -61,8 +61,5 @@ def _allowed(cls: type[ok.Optimizer], name: str, value: float) -> bool:
     if limit is None:
         return value > 0
     whole: Any = adjustable(cls)[option]
-    if place:
-        whole = tuple(value if i == int(place) else x for i, x in enumerate(whole))
-    else:
-        whole = value
-    return bool(limit(whole))
+    parts = [value if place == str(i) else x for i, x in enumerate(whole)] if place else []
+    return bool(limit(tuple(parts) or value))

@@ -1,7 +1,7 @@
 """A rule with all of its options, as data: what the page's own script computes trajectories from.
 
-Tracing records the arithmetic on arrays. Here the options, the step and the numbers of the state are
-symbols too, so the arithmetic that makes the slots is recorded with it; and where the rule asks
+Tracing records the arithmetic on arrays. Here the options, the step and the numbers of the state
+are symbols too, so the arithmetic that makes the slots is recorded with it; and where the rule asks
 whether something is so, both ways are followed. What comes out is the rule itself, whatever its
 options are set to later.
 """

@@ -35,7 +35,6 @@ class Walk:
     losses: tuple[float, ...]
 
 
-
 def mean(losses: Sequence[float | None]) -> float:
     """The mean value on the way, which is infinite where one is no number."""
     if any(x is None or not math.isfinite(x) for x in losses):

@@ -19,12 +19,12 @@ from optimkit.validation.reference.problems import PROBLEMS
 
 pytest.importorskip("py_mini_racer", reason="optimkit[docs] is not installed")
 
-from generate import playground_engine as engine  # noqa: E402
-from generate.playground_controls import controls  # noqa: E402
-from generate.playground_problems import LANDSCAPES, noise  # noqa: E402
-from generate.playground_rule import adjustable, flat, record  # noqa: E402
-from generate.playground_walks import walk  # noqa: E402
-from generate.subjects import optimizers  # noqa: E402
+from generate import playground_engine as engine
+from generate.playground_controls import controls
+from generate.playground_problems import LANDSCAPES, noise
+from generate.playground_rule import adjustable, flat, record
+from generate.playground_walks import walk
+from generate.subjects import optimizers
 
 STEPS = 40
 
@@ -93,8 +93,9 @@ def settings(name: str) -> list[dict[str, Any]]:
             elif control["kind"] == "fraction":
                 value = 1 - 10 ** -draw.uniform(0.02, 3)
             else:
-                low, high = control["low"], control["high"]
-                value = low * (high / low) ** draw.random() if draw.random() < 0.7 else known[option]
+                ratio = control["high"] / control["low"]
+                value = control["low"] * ratio ** draw.random()
+                value = value if draw.random() < 0.7 else known[option]
             if place and not isinstance(value, tuple):
                 parts = list(options[option])
                 parts[int(place)] = value
@@ -115,7 +116,7 @@ def test_the_script_gives_the_bits_of_the_eager_engine(name: str) -> None:
     for i, options in enumerate(settings(name)):
         for land in LANDSCAPES if i < 2 else (LANDSCAPES[i % len(LANDSCAPES)],):
             given = flat(adjustable(cls) | options)
-            points, losses = engine.run(RULES[name], given, land, land.start, STEPS)
+            points, _ = engine.run(RULES[name], given, land, land.start, STEPS)
             own = {key: exact(value) for key, value in (adjustable(cls) | options).items()}
             eager = walk(cls, own, land, steps=STEPS)
             for ours, theirs in zip(points, eager.points, strict=False):
