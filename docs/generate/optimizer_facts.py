@@ -169,5 +169,7 @@ def differences(cls: type[ok.Optimizer]) -> list[tuple[str, str]]:
 
 
 def advice(cls: type[ok.Optimizer], start: str) -> str:
-    """The paragraph of a docstring's notes that begins so, empty if there is none."""
-    return next(iter(Docs.of(cls).paragraphs(start)), "")
+    """The paragraph of a docstring's notes that begins so, as it is written; empty without one."""
+    notes = Docs.of(cls).sections.get("Notes", "")
+    found = [" ".join(text.split()) for text in re.split(r"\n\s*\n", notes)]
+    return next((text for text in found if text.startswith(start)), "")

@@ -95,7 +95,7 @@ def _try_it(cls: type[ok.Optimizer]) -> Iterator[str]:
         yield (
             "The full line is this optimizer, the broken one plain SGD with the learning rate that "
             "suits it; below, how far each is above the least value, step by step. "
-            f"The rule cannot be recorded, which stops at {found.reason}; so these walks of "
+            f"The rule cannot be recorded ({found.reason}), so these walks of "
             f"{playground.SEARCH_STEPS} steps were computed when the page was built, for each "
             "learning rate and each set of options."
         )
@@ -215,14 +215,16 @@ def index(kinds: dict[str, type[ok.Optimizer]]) -> str:
         points = playground.play(cls).best[land.name].points
         picture = _raw(thumbnail(land, points, name))
         cell = textwrap.indent(f":doc:`{name} <{name}>`\n\n{picture}", " " * 7).lstrip()
-        about = "\n\n".join(filter(None, [Docs.of(cls).summary, facts.advice(cls, "Use ")]))
-        said = textwrap.indent(_escaped(about), " " * 7).lstrip()
+        summary = _escaped(Docs.of(cls).summary)
+        about = "\n\n".join(filter(None, [summary, facts.advice(cls, "Use ")]))
+        said = textwrap.indent(about, " " * 7).lstrip()
         rows.append((cell, said, facts.memory(cls), facts.runs(cls), _paper(name, cls)))
     names = "\n".join(f"   {name}" for name in kinds)
     header = ("optimizer", "what it is", "state an element, float32", "runs", "source")
     return "\n\n".join(
         [
             _title("Optimizers", "="),
+            ".. currentmodule:: optimkit",
             f"Each has its way over Beale's function beside its name, {playground.STEPS} steps (or "
             f"{playground.SEARCH_STEPS}, of those that are not elementwise) with the learning rate "
             "of least mean value on the way. *Fused* is one compiled loop over the elements; "
