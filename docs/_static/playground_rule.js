@@ -50,6 +50,13 @@ const optimkitRule = (() => {
   const power = (x, y) => {
     const rough = Math.pow(x, y);
     if (!(x > 1e-290 && x < 1e290 && rough > 1e-290 && rough < 1e290) || rough === 1) return rough;
+    if (Number.isInteger(y) && y > 0 && y < 1024) {  // by squaring
+      let result = [1, 0], square = [x, 0];
+      for (let n = y; ; square = times(square, square)) {
+        if (n & 1) result = times(result, square);
+        if (!(n >>= 1)) return result[0] + result[1];
+      }
+    }
     const [high, low, k] = exp(times(log(x), [y, 0]));
     return (high + low) * 2 ** (k >> 1) * 2 ** (k - (k >> 1));
   };

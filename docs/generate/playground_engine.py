@@ -28,6 +28,12 @@ def call(function: str, *arguments: Any) -> Any:
     return json.loads(text, parse_int=float)
 
 
+def parses(script: str) -> bool:
+    """Whether a text is a script."""
+    text = json.dumps(script)
+    return bool(_engine().eval(f"try {{ new Function({text}); true }} catch (error) {{ false }}"))
+
+
 def run(
     rule: dict[str, Any], options: dict[str, Any], landscape: Landscape, start: Point, steps: int
 ) -> tuple[list[list[float]], list[float]]:

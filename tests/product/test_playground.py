@@ -210,6 +210,13 @@ def test_the_scripts_are_small() -> None:
     assert sum(script.stat().st_size for script in scripts) < 20_000
 
 
+@pytest.mark.parametrize("name", ["playground.js", "playground_rule.js", "optimizer.js"])
+def test_a_script_is_javascript(name: str) -> None:
+    text = (ROOT / "docs" / "_static" / name).read_text(encoding="utf-8")
+    assert engine.parses(text)
+    assert not engine.parses(text + "}")
+
+
 def test_a_rule_with_too_many_ways_is_refused() -> None:
     class Maze(ok.Optimizer):
         def __init__(self, params: Any, lr: float = 0.1) -> None:
