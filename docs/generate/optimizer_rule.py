@@ -90,24 +90,18 @@ def not_run(cls: type[ok.Optimizer], options: dict[str, Any]) -> frozenset[tuple
         i = place.get(frame.f_code)
         if i is None:
             return None
-        frame.f_trace_opcodes = True
-        if event == "opcode":
+        if event == "call":
+            frame.f_trace_opcodes = True
+            sys.settrace(look)  # Python 3.12 looks at the line before only now
+        elif event == "opcode":
             seen.add((i, frame.f_lasti // 2))
         return look
 
-    trial = Trial(cls, options)
-    trial.step()
-    before = sys.gettrace()
+    trial, before = Trial(cls, options), sys.gettrace()
     sys.settrace(look)
     try:
         for _ in range(SEARCHES if hasattr(cls, "minimize") else STEPS):
             trial.step()
-    finally:
-        sys.settrace(before)
-    first = Trial(cls, options)  # the first step may go another way; it compiles what it needs
-    sys.settrace(look)
-    try:
-        first.step()
     finally:
         sys.settrace(before)
     skipped: set[tuple[int, Range]] = set()

@@ -59,8 +59,9 @@ class Letter:
     @property
     def text(self) -> str:
         """The letter as comments write it: β1."""
-        below = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
-        return inline(self.tex).translate(below)
+        plain = str.maketrans("₀₁₂₃₄₅₆₇₈₉⁺⁻", "0123456789+-")
+        text = inline(self.tex).translate(plain)
+        return text.replace("ₘᵢₙ", "_min").replace("ₘₐₓ", "_max")
 
 
 @functools.cache
