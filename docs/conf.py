@@ -25,6 +25,7 @@ extensions = [
     "generate.executed",
     "generate.links",
     "generate.mathematics",
+    "generate.optimizer_pages",
     "generate.pages",
     "generate.root_files",
     "generate.sections",

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from generate.subjects import Chapter, chapters, optimizers, schedulers, subject
+from generate.optimizer_pages import optimizer_pages
+from generate.subjects import Chapter, chapters, schedulers, subject
 
 FOLDERS = ("optimizers", "schedulers", "reference")
 
@@ -38,15 +39,6 @@ def listing(rows: list[tuple[str, str, str]]) -> str:
     for page, name, about in rows:
         lines += [f"   * - :doc:`{name} <{page}>`", f"     - {about}"]
     return "\n".join(lines)
-
-
-def optimizer_pages() -> Iterator[tuple[str, str]]:
-    """The pages of optimizers, and the one that lists them."""
-    kinds = optimizers()
-    rows = [(name, name, summary(kind)) for name, kind in kinds.items()]
-    yield "index", titled("Optimizers", listing(rows), toctree(list(kinds)))
-    for name in kinds:
-        yield name, titled(name, f".. currentmodule:: optimkit\n\n.. autoclass:: {name}")
 
 
 def scheduler_pages() -> Iterator[tuple[str, str]]:

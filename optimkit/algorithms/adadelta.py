@@ -55,6 +55,11 @@ class Adadelta(Optimizer):
 
     Differs from the paper: it has no learning rate, which is :math:`\gamma = 1`.
 
+    Use it where no learning rate can be tuned.
+
+    Beware of a slow start: the first steps are a few times :math:`\sqrt{\epsilon}`, so it is `eps`
+    that decides how long it takes.
+
     References
     ----------
     .. [1] M. D. Zeiler, "ADADELTA: an adaptive learning rate method", 2012, arXiv:1212.5701.

@@ -82,6 +82,10 @@ class Adafactor(Optimizer):
     :math:`\epsilon_1` is that of each parameter's own dtype; torch uses the first one's for all of
     a group.
 
+    Use it for large matrices where memory is short.
+
+    Beware of `lr`, which is relative to the size of the parameter, not in its unit.
+
     References
     ----------
     .. [1] N. Shazeer, M. Stern, "Adafactor: adaptive learning rates with sublinear memory cost",

@@ -63,6 +63,11 @@ class Adagrad(Optimizer):
     and a complex parameter the rule is that for dense ones, on the real view; torch computes with
     complex squares there.
 
+    Use it for convex problems and sparse features, of which the rare ones keep a large learning
+    rate.
+
+    Beware of long runs: the sum only grows, so the learning rate falls for ever.
+
     References
     ----------
     .. [1] J. Duchi, E. Hazan, Y. Singer, "Adaptive subgradient methods for online learning and

@@ -65,6 +65,11 @@ class Adam(Optimizer):
     the reordered form of its section 2. AMSGrad takes the maximum over :math:`v` before the bias
     correction, which [2]_ does not have at all.
 
+    Use it as a first choice where gradients differ in scale from parameter to parameter.
+
+    Beware of `weight_decay` without `decoupled_weight_decay`: the penalty is divided like the
+    gradient, so it acts least where gradients are large. :class:`AdamW` keeps it apart.
+
     References
     ----------
     .. [1] D. P. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015,

@@ -55,6 +55,11 @@ class Adamax(Optimizer):
     Differs from the paper: it has no :math:`\epsilon`, and divides by zero where every gradient so
     far was zero.
 
+    Use it where gradients are mostly zero, as those of embeddings are.
+
+    Beware of a single very large gradient: it keeps the steps of its element small for about
+    :math:`1 / (1 - \beta_2)` steps.
+
     References
     ----------
     .. [1] D. P. Kingma, J. Ba, "Adam: a method for stochastic optimization", section 7.1,

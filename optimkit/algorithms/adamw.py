@@ -45,6 +45,11 @@ class AdamW(Adam):
     Differs from the paper: the decay is multiplied by the learning rate, as in torch; the paper
     multiplies both by a schedule instead and keeps :math:`\lambda` apart from :math:`\gamma`.
 
+    Use it for transformers, and wherever weight decay is to regularize.
+
+    Beware of the default decay, which is not zero, and give biases and the gains of normalizations
+    a group with ``weight_decay=0``.
+
     References
     ----------
     .. [1] I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", ICLR 2019,

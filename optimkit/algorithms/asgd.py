@@ -60,6 +60,10 @@ class ASGD(Optimizer):
     rate has the form of [2]_. As in torch, ``eta`` and ``mu`` have float32 precision whatever
     the parameter's dtype.
 
+    Use it for convex problems with noisy gradients, and take the average.
+
+    Beware of the default `t0`: before a million steps the average is the latest iterate.
+
     References
     ----------
     .. [1] B. T. Polyak, A. B. Juditsky, "Acceleration of stochastic approximation by averaging",

@@ -73,6 +73,12 @@ class LBFGS(ClosureOptimizer):
     the line search are computed in double; and where a trial step meets an infinite or NaN loss,
     the line search bisects, while torch's goes on to NaN.
 
+    Use it with ``line_search_fn="strong_wolfe"`` for smooth problems whose loss and gradient are of
+    all the data.
+
+    Beware of batches: a difference of two gradients is then mostly noise. And without a line search
+    a step may go up.
+
     References
     ----------
     .. [1] J. Nocedal, "Updating quasi-Newton matrices with limited storage", Mathematics of

@@ -77,6 +77,11 @@ class Muon(Optimizer):
     without. Only with AMX are torch's products the faster ones, two to four times: to have them for
     a NumPy array, hand over ``torch.from_numpy(weights)``, which is the same memory.
 
+    Use it for the hidden matrices of a network, beside another optimizer for the rest.
+
+    Beware of leaving out a schedule: the size of a step does not depend on the gradient's, so it
+    does not fall near a minimum.
+
     References
     ----------
     .. [1] K. Jordan et al., "Muon: an optimizer for hidden layers in neural networks" (2024),

@@ -64,6 +64,10 @@ class NAdam(Optimizer):
     Differs from the paper: its mean decays with :math:`\mu_t`, this one with :math:`\beta_1`, as in
     torch. As there too, ``mu_product`` has float32 precision whatever the parameter's dtype.
 
+    Use it in Adam's place where a look-ahead helps, as Nesterov's does for momentum.
+
+    Beware of comparing it with Adam at the defaults: its learning rate is twice Adam's.
+
     References
     ----------
     .. [1] T. Dozat, "Incorporating Nesterov momentum into Adam", ICLR 2016 workshop.

@@ -93,6 +93,11 @@ class NonlinearCG(ClosureOptimizer):
     per cent longer ([4]_, formula 3.60). torch has no such method; options and stopping rules
     are those of its `LBFGS`.
 
+    Use it as :class:`LBFGS`, for smooth problems of all the data, where a history would take too
+    much memory.
+
+    Beware of batches: a difference of two gradients is then mostly noise.
+
     References
     ----------
     .. [1] R. Fletcher, C. M. Reeves, "Function minimization by conjugate gradients", The Computer

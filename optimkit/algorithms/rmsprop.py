@@ -63,6 +63,12 @@ class RMSprop(Optimizer):
     TensorFlow add it under the root; and the learning rate multiplies the momentum when it is
     applied, so that a change of `lr` acts at once on all of it, and not only on what is added.
 
+    Use it where a published recipe asks for it, as many for recurrent networks and reinforcement
+    learning do.
+
+    Beware of the first steps: the bias of :math:`v` is not corrected, so they are up to
+    :math:`1 / \sqrt{1 - \alpha}` times `lr`, ten times with the default.
+
     References
     ----------
     .. [1] T. Tieleman, G. Hinton, "Lecture 6.5, RMSprop: divide the gradient by a running average

@@ -58,7 +58,7 @@ class Rprop(Optimizer):
     not taken back, which is the form that [2]_ calls iRprop-. Where the gradient is NaN, parameter
     and step size stay, as in torch.
 
-    The rule wants the gradient of the whole problem; that of a batch changes its sign by chance.
+    Use it with the gradient of the whole problem; that of a batch changes its sign by chance.
 
     References
     ----------

@@ -63,6 +63,12 @@ class SGD(Optimizer):
     is applied, not the gradient when it is added, so a change of `lr` acts at once on the whole
     velocity; and the first momentum is the whole first gradient, undampened.
 
+    Use it where the scale of the gradients is known and the learning rate is tuned: with momentum
+    it is the usual choice for convolutional networks.
+
+    Beware of the learning rate, whose unit is that of parameter by gradient: it has to change when
+    the loss is scaled. With :math:`\mu = 0.9` and no dampening steps grow ten times as long.
+
     References
     ----------
     .. [1] B. T. Polyak, "Some methods of speeding up the convergence of iteration methods",

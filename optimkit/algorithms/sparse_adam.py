@@ -58,6 +58,10 @@ class SparseAdam(Optimizer):
     :math:`v`, as in the reordered form at the end of section 2 of [1]_, so it is another than that
     of :class:`Adam`.
 
+    Use it for tables of which each gradient touches a few rows, as embeddings are.
+
+    Beware of rare rows: their moments are as old as their last gradient, and act again with it.
+
     References
     ----------
     .. [1] D. P. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import inspect
 import textwrap
-from collections.abc import Callable, Iterator
 from importlib import import_module
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -231,23 +231,26 @@ def _with_options(options: Options) -> str:
     return f" with {', '.join(f'{k}={v!r}' for k, v in options.items())}" if options else ""
 
 
-def _functions(cls: type[ok.Optimizer]) -> Iterator[Callable[..., Any]]:
-    """The rule, and the functions of its own file that it calls."""
+def rule_functions(cls: type[ok.Optimizer]) -> list[FunctionType]:
+    """The rule, and the functions of its own file that it calls, however far down."""
     rule: Any = getattr(cls, "minimize", cls.update)
-    yield rule
-    for name in rule.__code__.co_names:
-        function = rule.__globals__.get(name)
-        if inspect.isfunction(function) and function.__module__ == rule.__module__:
-            yield function
+    found = [rule]
+    for caller in found:  # which grows
+        for name in caller.__code__.co_names:
+            function = rule.__globals__.get(name)
+            own = inspect.isfunction(function) and function.__module__ == rule.__module__
+            if own and function not in found:
+                found.append(function)
+    return found
 
 
 def rule_source(cls: type[ok.Optimizer]) -> list[str]:
     """The text of the rule, and of the functions of its own file that it calls."""
-    return [textwrap.dedent(inspect.getsource(function)) for function in _functions(cls)]
+    return [textwrap.dedent(inspect.getsource(function)) for function in rule_functions(cls)]
 
 
 def _source_lines(cls: type[ok.Optimizer]) -> list[str]:
-    rule = next(_functions(cls))
+    rule = rule_functions(cls)[0]
     place = rule.__module__.replace(".", "/") + f".py, line {rule.__code__.co_firstlineno}"
     owner = rule.__qualname__.partition(".")[0]
     return [place + (f" (the rule of {owner})" if owner != cls.__name__ else "")]
