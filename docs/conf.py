@@ -8,6 +8,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))  # for generate/, which makes pages
 
+from generate import gallery
+
 project = "optimkit"
 author = "the optimkit developers"
 project_copyright = "the optimkit developers"
@@ -20,11 +22,13 @@ extensions = [
     "myst_parser",
     "sphinx_copybutton",
     "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+    "generate.gallery",
     "generate.mathematics",
     "generate.pages",
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
-exclude_patterns = ["_build", "generate"]
+exclude_patterns = ["_build", "generate", "scripts"]
 myst_enable_extensions = ["dollarmath", "deflist", "colon_fence", "attrs_inline"]
 myst_heading_anchors = 3
 
@@ -35,6 +39,8 @@ numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
+
+sphinx_gallery_conf = gallery.configuration()
 
 html_math_renderer = "katex"
 html_theme = "pydata_sphinx_theme"
