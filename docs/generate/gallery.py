@@ -94,7 +94,7 @@ def configuration() -> dict[str, Any]:
         "capture_repr": (),
         "reference_url": {"optimkit": None},
         "doc_module": ("optimkit",),
-        "css": [],
+        "css": ["sg_gallery"],
     }
 
 
