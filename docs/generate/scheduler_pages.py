@@ -19,8 +19,8 @@ from optimkit.validation.explain.curves import Curve, curve
 KEPT = (
     "Save it with the optimizer, whose groups hold the rate: "
     '``ok.save({"optimizer": optimizer, "scheduler": scheduler}, path)``. To go on, make both as '
-    "at first, then load both; the rates that follow are those of a run that was not stopped. States "
-    "of torch's scheduler of this name load as well, and the other way round."
+    "at first, then load both; the rates that follow are those of a run that was not stopped. "
+    "States of torch's scheduler of this name load as well, and the other way round."
 )
 
 

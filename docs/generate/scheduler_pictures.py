@@ -18,13 +18,12 @@ def nice(high: float) -> float:
     return next(n * power for n in (1, 2, 2.5, 5, 10) if n * power >= high * (1 - 1e-9))
 
 
-def points(values: list[float], last: int, low: float, high: float, box: tuple[int, int]) -> str:
+def points(values: list[float], last: float, low: float, high: float, box: tuple[int, int]) -> str:
     """The points of a line in a box."""
     width, height = box
     span = high - low or 1.0
     places = [
-        (width * t / max(last, 1), height * (1 - (value - low) / span))
-        for t, value in enumerate(values)
+        (width * t / last, height * (1 - (value - low) / span)) for t, value in enumerate(values)
     ]
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
 
@@ -32,7 +31,7 @@ def points(values: list[float], last: int, low: float, high: float, box: tuple[i
 def drawing(curves: Curves, title: str, momenta: bool = False) -> str:
     """A panel with axes and a line for each curve, and the legend below it."""
     width, height = 460, 190
-    last = max(len(values) for values in curves.values()) - 1
+    last = nice(max(len(values) for values in curves.values()) - 1)
     every = [value for values in curves.values() for value in values]
     low, high = (min(every), max(every)) if momenta else (0.0, nice(max(every)))
     box = width - LEFT - RIGHT, height - TOP - BOTTOM

@@ -35,7 +35,6 @@ VARIATIONS: dict[str, dict[str, tuple[Any, ...]]] = {
     "OneCycleLR": {
         "pct_start": (0.1, 0.3, 0.5),
         "div_factor": (2.0, 10.0, 25.0),
-        "final_div_factor": (1.0, 1e4),
     },
     "ReduceLROnPlateau": {"factor": (0.1, 0.5), "patience": (3, 10, 30), "cooldown": (0, 20)},
     "SWALR": {"anneal_epochs": (0, 10, 50), "swa_lr": (0.01, 0.05)},

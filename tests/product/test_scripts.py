@@ -12,8 +12,8 @@ matplotlib = pytest.importorskip("matplotlib", reason="the scripts draw")
 
 from generate import gallery  # noqa: E402
 
-# Over 4 s of processor time; they run when the pages are built.
-SLOW = {"landscape.py", "torch_fine_tuning.py"}
+# Over 2 s of processor time; they run when the pages are built.
+SLOW = {"gradients_by_autograd.py", "landscape.py", "sensitivity.py", "torch_fine_tuning.py"}
 
 
 def name_of(script: Path) -> str:

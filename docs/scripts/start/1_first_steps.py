@@ -81,7 +81,7 @@ def path(kind, lr, scale):
     for _ in range(100):
         loss, grads = loss_and_gradients(w, b)
         optimizer.step(grads=[scale * grad for grad in grads])
-        losses.append(loss)
+        losses.append(min(loss, 1e9))  # beyond which there is nothing to see
     return losses
 
 
@@ -99,7 +99,8 @@ plt.show()
 # SGD's steps are proportional to the gradient: times 10 they are too long and the loss rises, times
 # 1000 it leaves the picture at once, and the learning rate has to be found again. Adam's three
 # curves are one.
-#
+
+# %%
 # What to take home
 # -----------------
 # - Parameters are arrays; ``optimizer.step(grads=[...])`` changes them in place.

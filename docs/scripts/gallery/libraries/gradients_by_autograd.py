@@ -53,7 +53,7 @@ def fitted(kind, off, steps, **options):
     return loss_and_gradient(model)[0], model
 
 
-offs = np.linspace(-2.5, 2.5, 15)
+offs = np.linspace(-2.5, 2.5, 11)
 by_adam = [fitted(ok.Adam, off, 300, lr=0.03)[0] for off in offs]
 search = {"line_search_fn": "strong_wolfe"}
 by_lbfgs = [fitted(ok.LBFGS, off, 5, **search)[0] for off in offs]

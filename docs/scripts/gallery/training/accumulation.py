@@ -54,7 +54,7 @@ assert np.array_equal(by_hand, wrapped)
 # that buys nothing at first, while the noise does not matter yet; and it costs 16 times the data.
 
 
-def run(n, lr, calls=3000):
+def run(n, lr, calls=2000):
     w, rng = np.zeros((65, 10)), np.random.default_rng(1)
     optimizer = ok.accumulate(ok.SGD([w], lr=lr), n)
     losses = []
