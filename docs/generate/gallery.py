@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +64,13 @@ def style(gallery_conf: dict[str, Any], script: str) -> None:
 
 
 def picture(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> str:
-    """Save the figures that a block of a script has drawn, as drawings."""
+    """Save the figures that a block of a script has drawn, as drawings in a box that can scroll."""
     from sphinx_gallery.scrapers import matplotlib_scraper
 
     saved: str = matplotlib_scraper(
         block, block_vars, gallery_conf, format="svg", metadata={"Date": None}
     )
-    return saved
+    return ".. container:: picture\n\n" + textwrap.indent(saved, "   ") if saved else ""
 
 
 def configuration() -> dict[str, Any]:

@@ -70,7 +70,7 @@ results = sorted((best(kind) for kind in kinds), key=lambda result: result[-1])
 columns = round(len(results) ** 0.5)
 rows = -(-len(results) // columns)
 fig, axes = plt.subplots(rows, columns, figsize=(9, 2 * rows), sharex=True, sharey=True)
-grid = np.meshgrid(np.linspace(-2, 2, 100), np.linspace(-0.7, 2.6, 100))
+grid = np.meshgrid(np.linspace(-2, 2, 60), np.linspace(-0.7, 2.6, 60))
 level = np.log((1 - grid[0]) ** 2 + 10 * (grid[1] - grid[0] ** 2) ** 2 + 0.02)
 for ax in axes.flat[len(results) :]:
     ax.axis("off")
