@@ -54,6 +54,14 @@ def test_a_script_is_a_page(script: Path) -> None:
     assert all(line.startswith("#") for line in last.splitlines())
 
 
+@pytest.mark.parametrize("script", gallery.scripts(), ids=name_of)
+def test_a_picture_is_drawn_in_one_block(script: Path) -> None:
+    """It is taken at the end of the block that begins it, finished or not."""
+    begins = re.compile(r"plt\.(figure|subplots|subplot_mosaic|plot|semilogy|loglog)\(")
+    for block in script.read_text(encoding="utf-8").split("# %%\n"):
+        assert bool(begins.search(block)) == ("plt.show()" in block)
+
+
 def test_there_are_scripts_of_each_kind() -> None:
     folders = {script.parent.name for script in gallery.scripts()}
     assert folders == {"start", *gallery.SECTIONS}

@@ -82,13 +82,11 @@ ways = {
     "all layers": (model, rates(1e-3, 1e-3, 1e-3)),
     "all, the first faster": (model, rates(3e-3, 3e-4, 3e-4)),
 }
-fig, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3.6))
+curves = {}
 for name, (start, groups) in ways.items():
     optimizer, wrong, _ = tuned(start, groups)
-    left.plot(range(5, 151, 5), wrong, label=name)
+    curves[name] = wrong
     print(f"{name:22} {wrong[-1]:.0f} % wrong at the end")
-left.set(title="wrong on shifted, unseen digits, %", xlabel="step", ylim=(0, 80))
-left.legend()
 print("a torch.optim.Optimizer:", isinstance(optimizer, torch.optim.Optimizer))
 
 # %%
@@ -98,6 +96,12 @@ print("a torch.optim.Optimizer:", isinstance(optimizer, torch.optim.Optimizer))
 kinds = ok.AdamW, torch.optim.AdamW
 ours, torchs = (tuned(model, rates(1e-3, 1e-3, 1e-3), kind=kind)[2] for kind in kinds)
 away = (ours - torchs).abs().amax(1).numpy()
+
+fig, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3.6))
+for name, wrong in curves.items():
+    left.plot(range(5, 151, 5), wrong, label=name)
+left.set(title="wrong on shifted, unseen digits, %", xlabel="step", ylim=(0, 80))
+left.legend()
 right.semilogy(np.where(away > 0, away, np.nan), "C6.", ms=4)
 right.set(title="largest difference from torch's", xlabel="step", ylim=(1e-10, 1e-3))
 plt.show()

@@ -34,19 +34,18 @@ def loss_and_gradient(w):
 # iterations bring all singular values to about 1, with matrix products alone. Here is the first
 # step of three optimizers, divided by its largest singular value.
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3.6))
 candidates = {
     "SGD": (ok.SGD, {"momentum": 0.9}, (0.3, 0.1, 0.03)),
     "Adam": (ok.Adam, {}, (0.03, 0.01, 0.003)),
     "Muon": (ok.Muon, {"weight_decay": 0.0}, (0.1, 0.05, 0.02)),
 }
+first = {}
 for name, (kind, options, _) in candidates.items():
     w = np.zeros((n, n))
     kind([w], lr=1.0, **options).step(grads=[loss_and_gradient(w)[1]])
     values = np.linalg.svd(w, compute_uv=False)
-    left.semilogy(values / values[0], ".-", label=name)
-left.set(title="singular values of the first step", xlabel="number", ylim=(1e-6, 2))
-left.legend()
+    first[name] = values / values[0]
+    print(f"{name:5} smallest / largest: {first[name][-1]:.0e}")
 
 # %%
 # The runs: a linear decay of the learning rate, the best of three rates for each.
@@ -65,10 +64,14 @@ def run(kind, lr, steps=400, **options):
     return losses
 
 
+fig, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3.6))
 for name, (kind, options, rates) in candidates.items():
+    left.semilogy(first[name], ".-", label=name)
     runs = {lr: run(kind, lr, **options) for lr in rates}
     lr = min(rates, key=lambda lr: runs[lr][-1])
     right.semilogy(runs[lr], label=f"{name}, lr = {lr}")
+left.set(title="singular values of the first step", xlabel="number", ylim=(1e-6, 2))
+left.legend()
 right.set(title="loss", xlabel="step")
 right.legend()
 plt.show()
