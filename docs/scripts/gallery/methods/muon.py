@@ -31,8 +31,8 @@ def loss_and_gradient(w):
 
 # %%
 # Muon's step is the nearest orthogonal matrix to its momentum, nearly: five Newton-Schulz
-# iterations bring all singular values to about 1, with matrix products alone. Here is the first
-# step of three optimizers, divided by its largest singular value.
+# iterations bring singular values to about 1, with matrix products alone; tiny ones get there only
+# in part. Here is the first step of three optimizers, divided by its largest singular value.
 
 candidates = {
     "SGD": (ok.SGD, {"momentum": 0.9}, (0.3, 0.1, 0.03)),
