@@ -20,7 +20,7 @@ KEPT = (
     "Save it with the optimizer, whose groups hold the rate: "
     '``ok.save({"optimizer": optimizer, "scheduler": scheduler}, path)``. To go on, make both as '
     "at first, then load both; the rates that follow are those of a run that was not stopped. "
-    "States of torch's scheduler of this name load as well, and the other way round."
+    "States of torch's scheduler of this name, if it has one, load too, and the other way round."
 )
 
 
@@ -110,7 +110,9 @@ def closed_form(cls: type) -> list[str]:
             code(inspect.getsource(schedule)),
         ]
     elif parts:
-        parts.append("There is no function of the step alone: ``lr_at`` refuses.")
+        parts.append(
+            "``lr_at`` refuses: the class names no ``schedule``, a function of the step alone."
+        )
     return parts
 
 
