@@ -8,6 +8,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))  # for generate/, which makes pages
 
+from generate import gallery
+
 project = "optimkit"
 author = "the optimkit developers"
 project_copyright = "the optimkit developers"
@@ -24,6 +26,8 @@ extensions = [
     "generate.commands",
     "generate.executed",
     "generate.links",
+    "sphinx_gallery.gen_gallery",
+    "generate.gallery",
     "generate.mathematics",
     "generate.optimizer_pages",
     "generate.pages",
@@ -31,7 +35,7 @@ extensions = [
     "generate.sections",
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
-exclude_patterns = ["_build", "generate", "kept"]
+exclude_patterns = ["_build", "generate", "kept", "scripts"]
 myst_enable_extensions = ["dollarmath", "deflist", "colon_fence", "attrs_inline"]
 myst_heading_anchors = 3
 
@@ -45,6 +49,8 @@ copybutton_prompt_is_regexp = True
 copybutton_selector = (
     ":not(.output) > div.notranslate > div.highlight pre"  # not of what was printed
 )
+
+sphinx_gallery_conf = gallery.configuration()
 
 html_math_renderer = "katex"
 html_theme = "pydata_sphinx_theme"

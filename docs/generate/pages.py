@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from generate.optimizer_pages import optimizer_pages
-from generate.subjects import Chapter, chapters, schedulers, subject
+from generate.subjects import Chapter, chapters, subject
 
 FOLDERS = ("optimizers", "schedulers", "reference")
 
@@ -42,13 +42,10 @@ def listing(rows: list[tuple[str, str, str]]) -> str:
 
 
 def scheduler_pages() -> Iterator[tuple[str, str]]:
-    """The pages of schedulers, and the one that lists them."""
-    kinds = schedulers()
-    rows = [(name, name, summary(kind)) for name, kind in kinds.items()]
-    yield "index", titled("Learning-rate schedulers", listing(rows), toctree(list(kinds)))
-    for name in kinds:
-        module = "optimkit.swa_utils" if name == "SWALR" else "optimkit.lr_scheduler"
-        yield name, titled(name, f".. autoclass:: {module}.{name}\n   :members:\n\n")
+    """The pages of schedulers, and the one that lays them side by side."""
+    from generate import scheduler_pages as written  # which writes with what is above
+
+    yield from written.pages()
 
 
 def reference_pages() -> Iterator[tuple[str, str]]:

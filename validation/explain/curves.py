@@ -45,7 +45,7 @@ class _Falling:
         return f"lambda t: 1 - t / {self.steps}"
 
 
-def _example_options(cls: type, steps: int, given: Options) -> Options:
+def example_options(cls: type, steps: int, given: Options) -> Options:
     """Options for a curve of so many steps, where there is no default or it is for longer runs."""
     quarter = max(steps // 4, 1)
     lengths = {"total_iters": max(steps // 2, 1), "step_size_up": quarter}
@@ -86,7 +86,7 @@ def _example(cls: type, optimizer: Any, steps: int, given: Options) -> tuple[Any
         held = module.ConstantLR(optimizer, factor=0.5, total_iters=quarter)
         decay = module.ExponentialLR(optimizer, gamma=0.98)
         return cls([held, decay]), f"[ConstantLR({quarter} steps), ExponentialLR]"
-    options = _example_options(cls, steps, given)
+    options = example_options(cls, steps, given)
     shown = ", ".join(f"{name}={value!r}" for name, value in options.items())
     return cls(optimizer, **options), shown
 
