@@ -12,7 +12,14 @@ from optimkit.validation.parity.trajectories import LIBRARIES
 if TYPE_CHECKING:
     from optimkit.validation.parity.validate import Findings
 
-SHORT = {"float32": "f32", "float64": "f64", "complex64": "c64", "complex128": "c128"}
+SHORT = {
+    "float32": "f32",
+    "float64": "f64",
+    "complex64": "c64",
+    "complex128": "c128",
+    "float16": "f16",
+    "bfloat16": "bf16",
+}
 GOOD, BAD, ABSENT = "✓", "✗", "not run"
 
 
