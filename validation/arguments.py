@@ -9,6 +9,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 
+class Refusal(Exception):
+    """Why a command does nothing, and its exit status."""
+
+    def __init__(self, message: str, status: int = 2) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 def suggestion(name: str, known: Iterable[str], otherwise: str) -> str:
     """What was meant by a name that is not known, in any case; or else what `otherwise` says."""
     by_lower = {key.lower(): key for key in known}
@@ -39,10 +47,56 @@ def positive(text: str) -> int:
 def new_file(text: str) -> Path:
     """A type of argument: a file that can be written."""
     path = Path(text)
-    if path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text} is a folder")
-    if not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"there is no folder {path.parent} to write {text} into")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise argparse.ArgumentTypeError(f"{text} may not be written")
+    try:
+        why = _why_not(path)
+    except (OSError, ValueError) as error:  # a name that is too long, or has a zero in it
+        why = f"{getattr(error, 'strerror', None) or error}: {shorter(text)!r}"
+    if not text or why:
+        raise argparse.ArgumentTypeError(why or "the name of a file is missing")
     return path
+
+
+def _why_not(path: Path) -> str:
+    """Why a file cannot be written; empty if it can be."""
+    if path.is_dir():
+        return f"{path} is a folder"
+    if not path.parent.is_dir():
+        return f"there is no folder {path.parent} to write {path} into"
+    exists = path.exists()
+    if exists and not os.access(path, os.W_OK):
+        return f"{path} may not be written"
+    if (path.is_file() or not exists) and not os.access(path.parent, os.W_OK):
+        return f"nothing may be written into the folder {path.parent}"
+    return ""
+
+
+def shorter(text: str, most: int = 60) -> str:
+    """A text that fits into a line."""
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
+def _page_file(text: str) -> Path:
+    if not text.lower().endswith((".html", ".htm")):
+        raise argparse.ArgumentTypeError(f"the page's name must end in .html, as {text}.html does")
+    return new_file(text)
+
+
+def _json_file(text: str) -> Path:
+    if text.lower().endswith((".html", ".htm")):
+        raise argparse.ArgumentTypeError(f"{text} is the name of a page; --report writes one")
+    return new_file(text)
+
+
+def add_json(parser: argparse.ArgumentParser, what: str = "what was found") -> None:
+    """Declare ``--json``."""
+    parser.add_argument(
+        "--json", type=_json_file, metavar="FILE", help=f"write {what} for machines"
+    )
+
+
+def add_files(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--json`` and ``--report``, which `delivery.deliver` writes."""
+    add_json(parser)
+    parser.add_argument(
+        "--report", type=_page_file, metavar="FILE.html", help="write a page with tables and charts"
+    )

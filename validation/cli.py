@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import os
+import contextlib
+import errno
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 import optimkit
+from optimkit.validation.arguments import Refusal, suggestion
+from optimkit.validation.interruption import STATUS, quiet_end
+from optimkit.validation.report.characters import HANDLER
 
 # Each command is in a module that is imported when the command is called: add_arguments(parser) and
 # run(args) -> int.
@@ -19,7 +25,16 @@ COMMANDS = {
     "list": ("explain.listing", "list the optimizers"),
     "explain": ("explain.explain", "show a rule, its options and the kernel made from it"),
 }
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 NEEDS = "pip install 'optimkit[validation]'"
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        said = " ".join(message.split())
+        self.exit(2, f"{self.prog}: {said}; {self.prog} --help says what there is\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,43 +48,65 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0 if everything held, 1 if not, 2 if the command could not run.
+        Exit status: 0 if everything held, 1 if not, 2 if the command could not run, 130 if it was
+        interrupted.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal may lack characters of the formulas
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors=HANDLER)
     given = list(sys.argv[1:] if argv is None else argv)
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="optimkit", description="Every optimizer of torch.optim, for NumPy, CuPy and torch."
     )
     parser.add_argument("--version", action="version", version=f"optimkit {optimkit.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    wanted = next((word for word in given if word in COMMANDS), None)
-    for name, (place, text) in COMMANDS.items():
-        sub = commands.add_parser(name, help=text, description=text)
-        if name == wanted:
-            try:
-                import_module(f"optimkit.validation.{place}").add_arguments(sub)
-            except ImportError as error:
-                return _missing(name, error)
-    arguments = parser.parse_args(given)
-    if arguments.command is None:
-        parser.print_help()
-        return 0
-    place, _ = COMMANDS[arguments.command]
+    wanted = next((word for word in given if not word.startswith("-")), None)
+    subparsers = {}
     try:
-        status: int = import_module(f"optimkit.validation.{place}").run(arguments)
-        sys.stdout.flush()
+        for name, (place, text) in COMMANDS.items():
+            subparsers[name] = sub = commands.add_parser(name, help=text, description=text)
+            if name == wanted:
+                import_module(f"optimkit.validation.{place}").add_arguments(sub)
+        if wanted is not None and wanted not in COMMANDS:
+            hint = suggestion(wanted, COMMANDS, f"there are {', '.join(COMMANDS)}")
+            parser.error(f"no command is called {wanted!r}; {hint}")
+        arguments, unknown = parser.parse_known_args(given)
+        if unknown:
+            _unknown(subparsers.get(arguments.command, parser), unknown[0])
+        if arguments.command is None:
+            parser.print_help()
+            status = 0
+        else:
+            place, _ = COMMANDS[arguments.command]
+            status = import_module(f"optimkit.validation.{place}").run(arguments)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except ImportError as error:
-        return _missing(arguments.command, error)
+        return _complain(wanted, f"{error}; try {NEEDS}")
+    except Refusal as refusal:
+        return _complain(wanted, str(refusal), refusal.status)
     except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # whoever reads has read enough; Python would complain at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _complain(wanted, "interrupted before anything was found", STATUS)
+    except BrokenPipeError:  # whoever reads has read enough
+        quiet_end()
         return 128 + 13
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        status = _complain(wanted, f"the output could not be written: {error.strerror}")
+        quiet_end()
     return status
 
 
-def _missing(command: str, error: ImportError) -> int:
-    print(f"optimkit {command}: {error}; try {NEEDS}", file=sys.stderr)
-    return 2
+def _unknown(parser: argparse.ArgumentParser, word: str) -> NoReturn:
+    known = re.findall(r"--[a-z][a-z-]*", parser.format_help())
+    hint = suggestion(word.partition("=")[0], known, "") if word.startswith("-") else ""
+    parser.error(f"there is no argument {word!r}" + (f"; {hint}" if hint else ""))
+
+
+def _complain(command: str | None, text: str, status: int = 2) -> int:
+    """Say in one line why a command could not run; return its exit status."""
+    name = f"optimkit {command}" if command else "optimkit"
+    with contextlib.suppress(OSError):
+        print(f"{name}: {' '.join(text.split())}", file=sys.stderr, flush=True)
+    return status

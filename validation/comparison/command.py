@@ -5,18 +5,20 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
-import json
-import math
 import sys
 from pathlib import Path
 from typing import Any
 
-from optimkit.validation.arguments import new_file, suggestion
-from optimkit.validation.comparison.compare import begun, stages
+from optimkit.validation.arguments import Refusal, add_files, suggestion
+from optimkit.validation.comparison.compare import Outcome, Stage, begun, stages
+from optimkit.validation.comparison.document import document
 from optimkit.validation.comparison.reading import read_candidate, rule_named
 from optimkit.validation.comparison.showing import show
-from optimkit.validation.explain.subjects import Refusal, add_option, read_options
+from optimkit.validation.explain.subjects import add_option, read_options
+from optimkit.validation.interruption import Interruptible, unfinished
 from optimkit.validation.progress import progress
+from optimkit.validation.report.delivery import deliver
+from optimkit.validation.report.terminal import console
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,15 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("optimizer", metavar="OPTIMIZER", help="the rule it should be")
     add_option(parser, "options of both, such as lr=0.1; else the candidate's own defaults")
-    parser.add_argument("--json", type=new_file, metavar="FILE", help="write it for machines")
+    add_files(parser)
     parser.add_argument("--quick", action="store_true", help="a long run of 100 steps, not 1,000")
 
 
 def run(args: argparse.Namespace) -> int:
     """Compare: 0 if it is the same rule, 1 if it is another, 2 if that could not be found out."""
-    from rich.console import Console
-
-    console = Console(highlight=False)
+    shown = console()
     try:
         rule = rule_named(args.optimizer)
         options = read_options(rule, args.option)
@@ -45,36 +45,31 @@ def run(args: argparse.Namespace) -> int:
         candidate = load(args.candidate)
         reading = read_candidate(candidate, rule, options)
         result = begun(reading, rule)
-        cut = False
-        try:
-            for _, stage in progress(console, stages(reading, rule, args.quick)):
-                stage(result)
-        except KeyboardInterrupt:
-            cut = True
-            result.findings = [finding for finding in result.findings if finding.verdict]
-            if result.judge is None:
-                print("optimkit compare: interrupted before anything was found", file=sys.stderr)
-                return 130
+        left = tried(result, stages(reading, rule, args.quick))
         result.finished()
-    except (ArithmeticError, Refusal, RuntimeError, TypeError, ValueError) as error:
-        said = " ".join(str(error).split())
-        print(f"optimkit compare: {said}", file=sys.stderr)
-        return 2
-    show(console, result, args.candidate, cut)
-    if args.json:
-        facts = result.as_dict() | {"name": args.candidate, "interrupted": cut}
-        text = json.dumps(_finite(facts), indent=1, ensure_ascii=False) + "\n"
-        args.json.write_text(text, encoding="utf-8")
-    return 130 if cut else 0 if result.same else 1
+    except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
+        raise Refusal(str(error)) from error
+    said = unfinished(left) if left else ""
+    return deliver(
+        args,
+        document(result, args.candidate, said),
+        result.as_dict() | {"name": args.candidate},
+        shown,
+        lambda _, console: show(console, result, args.candidate, said),
+    )
 
 
-def _finite(x: Any) -> Any:
-    """The same without infinities and NaN, which JSON does not have: words in their place."""
-    if isinstance(x, dict):
-        return {str(key): _finite(value) for key, value in x.items()}
-    if isinstance(x, list | tuple):
-        return [_finite(value) for value in x]
-    return str(x) if isinstance(x, float) and not math.isfinite(x) else x
+def tried(result: Outcome, work: list[tuple[str, Stage]]) -> list[str]:
+    """Try everything, or until someone interrupts it; return what is left then."""
+    left = [name for name, _ in work]
+    with Interruptible():
+        for _, stage in progress(work):
+            stage(result)
+            left.pop(0)
+    result.findings = [finding for finding in result.findings if finding.verdict]
+    if left and result.judge is None:
+        raise KeyboardInterrupt
+    return left
 
 
 def load(text: str) -> Any:

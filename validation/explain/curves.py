@@ -5,11 +5,14 @@ from __future__ import annotations
 import inspect
 import textwrap
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from optimkit import lr_scheduler
-from optimkit.validation.explain.subjects import Options, Refusal, signature
+from optimkit.replacing import replacing
+from optimkit.validation.arguments import Refusal
+from optimkit.validation.explain.subjects import Options, signature
 
 
 @dataclass
@@ -128,12 +131,21 @@ def chart(values: list[float], width: int, height: int = 4) -> list[str]:
     return [*lines, " " * 9 + "0" + last.rjust(max(width - 1, len(last) + 1))]
 
 
-def plot(shown: Curve, path: str) -> None:
-    """Write the curve as an image, momentum below the rate."""
+def check_plot(path: Path) -> None:
+    """Refuse a plot that cannot be drawn, before anything is done."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
         raise Refusal("--plot needs matplotlib: pip install 'optimkit[docs]'", 1) from None
+    kinds = Figure().canvas.get_supported_filetypes()
+    if path.suffix[1:] not in kinds:
+        raise Refusal(f"--plot {path}: the name must end in .png, or .{', .'.join(kinds)}", 1)
+
+
+def plot(shown: Curve, path: Path) -> None:
+    """Write the curve as an image, momentum below the rate."""
+    from matplotlib.figure import Figure
+
     panels = [("learning rate", shown.lrs, "#1f5fa8")]
     panels += [("momentum", shown.momenta, "#b3541e")] if shown.momenta else []
     figure = Figure(figsize=(7.5, 1.4 + 2.4 * len(panels)), layout="constrained")
@@ -148,9 +160,10 @@ def plot(shown: Curve, path: str) -> None:
         ax.spines[["top", "right"]].set_visible(False)
     axes[-1].set_xlabel("step")
     try:
-        figure.savefig(path, dpi=150)
-    except (OSError, ValueError) as error:
-        raise Refusal(f"--plot {path}: {error}", 1) from None
+        with replacing(path) as new:
+            figure.savefig(new, dpi=150, format=path.suffix[1:])
+    except OSError as error:
+        raise Refusal(f"--plot {path}: {error.strerror or error}", 1) from None
 
 
 def _limits(values: list[float]) -> tuple[float, float]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -16,7 +15,8 @@ import optimkit as ok
 from optimkit.backends.engines import NAMES
 from optimkit.backends.memory import is_array
 from optimkit.backends.program import Traced
-from optimkit.validation.explain.curves import chart, curve, plot
+from optimkit.validation.arguments import Refusal, new_file, positive
+from optimkit.validation.explain.curves import chart, check_plot, curve, plot
 from optimkit.validation.explain.formulas import display, plain
 from optimkit.validation.explain.page import Page
 from optimkit.validation.explain.subjects import (
@@ -25,7 +25,6 @@ from optimkit.validation.explain.subjects import (
     SHAPE,
     Docs,
     Options,
-    Refusal,
     add_option,
     find,
     forms,
@@ -54,27 +53,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--raw", action="store_true", help="the kernel's text alone")
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     parser.add_argument(
-        "--at", metavar="STEP", type=int, default=ALL_BEGUN, help="the step whose kernel is shown"
+        "--at",
+        metavar="STEP",
+        type=positive,
+        default=ALL_BEGUN,
+        help="the step whose kernel is shown",
     )
-    parser.add_argument("--plot", metavar="FILE.png", help="draw a scheduler's curve")
-    parser.add_argument("--steps", type=int, help="how many steps of the curve (100)")
+    parser.add_argument(
+        "--plot", type=new_file, metavar="FILE.png", help="draw a scheduler's curve"
+    )
+    parser.add_argument("--steps", type=positive, help="how many steps of the curve (100)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Explain an optimizer or a scheduler; 2 if it is unknown, 1 if there is no such thing."""
-    try:
-        subject = find(args.name)
-        options = read_options(subject, args.option)
-        for name in ("at", "steps"):
-            if getattr(args, name) is not None and getattr(args, name) < 1:
-                raise Refusal(f"--{name} must be at least 1, not {getattr(args, name)}")
-        if issubclass(subject, ok.Optimizer):
-            _run_optimizer(subject, options, args)
-        else:
-            _run_scheduler(subject, options, args)
-    except Refusal as refusal:
-        print(f"optimkit explain: {refusal}", file=sys.stderr)
-        return refusal.status
+    subject = find(args.name)
+    options = read_options(subject, args.option)
+    if issubclass(subject, ok.Optimizer):
+        _run_optimizer(subject, options, args)
+    else:
+        _run_scheduler(subject, options, args)
     return 0
 
 
@@ -138,6 +136,8 @@ def _run_scheduler(cls: type, options: Options, args: argparse.Namespace) -> Non
         raise Refusal(str(error)) from None
     if args.plot and shown is None:
         raise Refusal(f"{name} has no curve: it is the base of the schedulers", 1)
+    if args.plot:
+        check_plot(args.plot)
     page = Page()
     docs = _introduce(page, cls)
     page.section("Options")

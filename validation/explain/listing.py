@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 import optimkit as ok
-from optimkit.validation.arguments import new_file
+from optimkit.validation.arguments import add_json
 from optimkit.validation.explain.curves import curve
 from optimkit.validation.explain.formulas import plain
 from optimkit.validation.explain.subjects import (
@@ -21,6 +20,8 @@ from optimkit.validation.explain.subjects import (
     state_of,
     why_eager,
 )
+from optimkit.validation.report.delivery import as_json, write
+from optimkit.validation.report.terminal import console
 
 
 def describe(name: str, subject: type) -> dict[str, Any]:
@@ -58,21 +59,17 @@ def describe(name: str, subject: type) -> dict[str, Any]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``optimkit list``."""
     parser.add_argument("--schedulers", action="store_true", help="learning-rate schedulers")
-    parser.add_argument(
-        "--json", type=new_file, metavar="FILE", help="write the table for machines"
-    )
+    add_json(parser, "the table")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the table of optimizers, or of schedulers."""
-    from rich.console import Console
-
+    shown = console()
     known: Mapping[str, type] = schedulers() if args.schedulers else optimizers()
     rows = [describe(name, subject) for name, subject in known.items()]
-    Console(highlight=False).print(_scheduler_table(rows) if args.schedulers else _table(rows))
     if args.json:
-        text = json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
-        args.json.write_text(text, encoding="utf-8")
+        write(args.json, as_json(rows))
+    shown.print(_scheduler_table(rows) if args.schedulers else _table(rows))
     return 0
 
 

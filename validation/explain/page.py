@@ -5,14 +5,14 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
+from optimkit.validation.report.terminal import console
+
 
 class Page:
     """Sections on a terminal, wrapped to its width."""
 
     def __init__(self) -> None:
-        from rich.console import Console
-
-        self.console = Console(highlight=False)
+        self.console = console()
         self.width = max(self.console.width - 2, 20)
 
     def title(self, name: str, summary: str) -> None:

@@ -22,7 +22,7 @@ from optimkit import lr_scheduler
 from optimkit.backends.memory import is_array
 from optimkit.backends.program import Traced
 from optimkit.backends.trace import NotTraceable, trace
-from optimkit.validation.arguments import suggestion
+from optimkit.validation.arguments import Refusal, suggestion
 from optimkit.validation.explain.formulas import plain
 
 Options = dict[str, Any]
@@ -30,14 +30,6 @@ Options = dict[str, Any]
 SHAPE = (3, 5)  # of the parameter that rules are run on here
 ALL_BEGUN = 100  # a step by which every phase of a rule has begun
 FLAGS = ("foreach", "capturable", "differentiable", "fused")  # about speed, not mathematics
-
-
-class Refusal(Exception):
-    """Why a command does nothing, and its exit status."""
-
-    def __init__(self, message: str, status: int = 2) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 @dataclass

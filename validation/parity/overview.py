@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from optimkit.validation.interruption import unfinished
 from optimkit.validation.parity.checks import Check
 from optimkit.validation.parity.trajectories import LIBRARIES
+from optimkit.validation.report import conditions
+from optimkit.validation.report.document import Cell, Curves, Document, Section, Tabular, plain
 
 if TYPE_CHECKING:
     from optimkit.validation.parity.validate import Findings
@@ -20,17 +23,7 @@ SHORT = {
     "float16": "f16",
     "bfloat16": "bf16",
 }
-GOOD, BAD, ABSENT = "✓", "✗", "not run"
-
-
-@dataclass
-class Overview:
-    """A title, columns, rows of text, and lines to stand below."""
-
-    title: str
-    columns: Sequence[str]
-    rows: list[list[str]]
-    notes: Sequence[str] = ()
+ABSENT = Cell("not run", "aside")
 
 
 @dataclass
@@ -51,14 +44,19 @@ class Summary:
         """The percentage of values with equal bits."""
         return 100 * (1 - self.unequal / self.values) if self.values else 0.0
 
-    def cells(self) -> list[str]:
+    def cells(self) -> list[str | Cell]:
         """What tables say of it."""
         equal = f"{self.bits_equal:.4g} %"
         if self.unequal and equal == "100 %":
             equal = "< 100 %"
         worst = f"{self.ulp:.0f}" if self.ulp < 1e4 else f"{self.ulp:.1e}"
         gap = f"{self.relative:.1e}" if self.relative else "0"
-        return [equal, worst, gap, GOOD if self.held else BAD]
+        return [equal, worst, gap, mark(self.held)]
+
+
+def mark(held: bool) -> Cell:
+    """Whether something held, as tables say it."""
+    return Cell("✓", "good") if held else Cell("✗", "bad")
 
 
 def summarize(checks: Iterable[Check]) -> Summary:
@@ -78,16 +76,45 @@ def summarize(checks: Iterable[Check]) -> Summary:
     )
 
 
-def build(found: Findings) -> list[Overview]:
-    """Return the tables, the most important first."""
-    tables = [_optimizers(found), _ways(found)]
+def build(found: Findings) -> list[Tabular | Curves]:
+    """Return the tables, the most important first; a chart belongs to the table before it."""
+    parts: list[Tabular | Curves] = [_optimizers(found), _ways(found)]
     if found.curves:
-        tables.append(_digits(found))
-    tables.append(_functions(found))
+        parts += [_digits(found), *_losses(found)]
+    parts.append(_functions(found))
     if found.not_run:
         rows = [[name, why] for name, why in found.not_run.items()]
-        tables.append(Overview("Not run here, so not counted", ["What", "Why"], rows))
-    return tables
+        parts.append(Tabular("Not run here, so not counted", ["What", "Why"], [*rows]))
+    return parts
+
+
+def document(found: Findings) -> Document:
+    """Return all of it, for the terminal and the page."""
+    sections: list[Section] = []
+    for part in build(found):
+        if isinstance(part, Tabular):
+            sections.append(Section(part.title))
+        sections[-1].parts.append(part)
+    total = summarize(found.checks)
+    what = f"{len(found.checks):,} runs, {total.values:,} values, {found.seconds:.0f} s"
+    count = len(found.failures)
+    if not found.checks:
+        verdict = "Nothing was checked."
+    elif found.left and not count:
+        verdict = f"Unfinished; what was checked held: {what}."
+    elif found.held:
+        verdict = f"Everything held: {what}."
+    else:
+        verdict = f"{count:,} {'check' if count == 1 else 'checks'} failed: {what}."
+    return Document(
+        title="optimkit against PyTorch",
+        verdict=verdict,
+        mood="good" if found.held else "bad" if count or not found.checks else "doubt",
+        failures=found.failures,
+        unfinished=unfinished(found.left) if found.left else "",
+        conditions=conditions.here(threads=1) | {"reference": _provenance(found)},
+        sections=sections,
+    )
 
 
 def _provenance(found: Findings) -> str:
@@ -99,12 +126,12 @@ def _provenance(found: Findings) -> str:
     )
 
 
-def _optimizers(found: Findings) -> Overview:
+def _optimizers(found: Findings) -> Tabular:
     first = next(iter(found.steps))
     by_name: dict[str, list[Check]] = {}
     for check in found.checks:
         by_name.setdefault(check.case.optimizer, []).append(check)
-    rows = []
+    rows: list[Sequence[str | Cell]] = []
     notes = [
         "Values: parameters and state compared at steps "
         f"{', '.join(f'{step:,}' for step in found.steps[first])}. ULP: floating-point numbers "
@@ -114,7 +141,13 @@ def _optimizers(found: Findings) -> Overview:
     for name, checks in by_name.items():
         own = summarize(check for check in checks if check.way == first)
         dtypes = " ".join(SHORT[d] for d in own.dtypes)
-        about = [name, str(own.configurations), dtypes, f"{own.steps:,}", f"{own.values:,}"]
+        about: list[str | Cell] = [
+            name,
+            str(own.configurations),
+            dtypes,
+            f"{own.steps:,}",
+            f"{own.values:,}",
+        ]
         rows.append(about + own.cells())
         bars = {(c.case.allowed, c.case.reason) for c in checks if c.case.tolerance}
         notes += [f"{name}: |Δ| up to {bar} allowed: {why}." for bar, why in sorted(bars)]
@@ -122,11 +155,11 @@ def _optimizers(found: Findings) -> Overview:
     notes += [f"Zeros may differ in sign in some cases: {why}." for why in zeros]
     columns = ["Optimizer", "Cases", "Dtypes", "Steps", "Values", "Bits equal", "ULP"]
     title = f"Against PyTorch: parameters and state, {first.name}"
-    return Overview(title, [*columns, "Worst |Δ|", ""], rows, notes)
+    return Tabular(title, [*columns, "Worst |Δ|", ""], rows, notes, (1, 3, 4, 5, 6, 7))
 
 
-def _ways(found: Findings) -> Overview:
-    rows = []
+def _ways(found: Findings) -> Tabular:
+    rows: list[Sequence[str | Cell]] = []
     for way in found.steps:
         checks = [check for check in found.checks if check.way == way]
         own = summarize(checks)
@@ -135,13 +168,13 @@ def _ways(found: Findings) -> Overview:
     columns = ["Engine", "Arrays", "Runs", "Steps", "Values", "Bits equal", "ULP"]
     title = "Every engine and array library, all configurations"
     notes = ["A rule that is not elementwise (Muon, Adafactor, LBFGS) runs on eager every time."]
-    return Overview(title, [*columns, "Worst |Δ|", ""], rows, notes)
+    return Tabular(title, [*columns, "Worst |Δ|", ""], rows, notes, range(2, 8))
 
 
-def _digits(found: Findings) -> Overview:
+def _digits(found: Findings) -> Tabular:
     from optimkit.validation.parity import digits
 
-    rows = []
+    rows: list[Sequence[str | Cell]] = []
     for name, (own, reference) in found.curves.items():
         same, count = reference["same_weights"], reference["weights"]
         rows.append(
@@ -152,7 +185,7 @@ def _digits(found: Findings) -> Overview:
                 f"{100 * own.accuracy:.1f} %",
                 f"{100 * reference['accuracy']:.1f} %",
                 f"{100 * same / count:.6g} %",
-                GOOD if digits.agree(own, reference) and same == count else BAD,
+                mark(digits.agree(own, reference) and same == count),
             ]
         )
     torch, same_weights = "torch", "Same weights"
@@ -169,18 +202,35 @@ def _digits(found: Findings) -> Overview:
     ]
     if not found.live:
         notes.append("Recorded: read from a file of torch's results, not computed now.")
-    return Overview("Handwritten digits, trained twice", columns, rows, notes)
+    return Tabular("Handwritten digits, trained twice", columns, rows, notes, range(1, 6))
 
 
-def _functions(found: Findings) -> Overview:
+def _losses(found: Findings) -> list[Curves]:
+    theirs = "torch, torch.optim" + ("" if found.live else " (recorded)")
+    return [
+        Curves(
+            f"Handwritten digits with {name}",
+            "epoch",
+            "mean loss",
+            {
+                who: [*enumerate(values, 1)]
+                for who, values in ((theirs, reference["loss"]), ("NumPy, optimkit", own.loss))
+            },
+            log_y=True,
+        )
+        for name, (own, reference) in found.curves.items()
+    ]
+
+
+def _functions(found: Findings) -> Tabular:
     from optimkit.validation.parity import functions
 
-    rows = []
+    rows: list[Sequence[str | Cell]] = []
     for name, tally in found.functions.items():
         counts = [f"{n:,}" for n in (tally.cases, tally.values, tally.unequal)]
         gap = f"{tally.relative:.1e}" if tally.relative else "0"
-        mark = BAD if tally.problem else GOOD if tally.values else ABSENT
-        rows.append([name, *counts, gap, mark])
+        held = mark(not tally.problem) if tally.problem or tally.values else ABSENT
+        rows.append([name, *counts, gap, held])
     notes = [*functions.NOTES]
     if found.schedules is not None:
         notes.append(
@@ -189,66 +239,15 @@ def _functions(found: Findings) -> Overview:
         )
     columns = ["Name", "Cases", "Values", "Unequal", "Worst |Δ|", ""]
     title = f"Schedulers, averages and clipping, against {found.source}"
-    return Overview(title, columns, rows, notes)
-
-
-def show(table: Overview, console: Any) -> None:
-    """Print a table."""
-    from rich import box
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    rich = RichTable(
-        title=table.title,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        show_edge=False,
-        padding=(0, 1, 0, 0),
-    )
-    for i, column in enumerate(table.columns):
-        cells = [row[i] for row in table.rows]
-        numeric = i > 0 and all(cell[:1].isdigit() or cell == "inf" for cell in cells)
-        whole = i == 0 or numeric or not column  # names, numbers and marks are not broken
-        rich.add_column(
-            column.replace(" ", "\n") if whole else column,
-            justify="right" if numeric else "left",
-            overflow="fold",
-            no_wrap=whole,
-        )
-    for row in table.rows:
-        styles = {GOOD: "bold green", BAD: "bold red"}
-        rich.add_row(*(Text(cell, styles.get(cell, "")) for cell in row))
-    console.print(rich)
-    for note in table.notes:
-        console.print(Text(note, "dim"))
-    console.print()
-
-
-def conclude(found: Findings, console: Any) -> None:
-    """Print what all this means."""
-    for failure in found.failures[:20]:
-        console.print(f"[bold red]{BAD}[/] ", end="")
-        console.print(failure, markup=False, highlight=False)
-    if len(found.failures) > 20:
-        console.print(f"and {len(found.failures) - 20} more")
-    total = summarize(found.checks)
-    what = f"{len(found.checks):,} runs, {total.values:,} values, {found.seconds:.0f} s"
-    if not found.checks:
-        console.print(f"[bold red]{BAD} Nothing was checked.[/]")
-    elif found.held:
-        console.print(f"[bold green]{GOOD} Everything held[/]: {what}.", highlight=False)
-    else:
-        count = len(found.failures)
-        console.print(f"[bold red]{BAD} {count} checks failed[/]: {what}.", highlight=False)
+    return Tabular(title, columns, rows, notes, range(1, 5))
 
 
 def as_json(found: Findings) -> dict[str, Any]:
     """Return the findings as JSON has them."""
     tables = {
-        table.title: [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+        table.title: [dict(zip(table.columns, map(plain, row), strict=True)) for row in table.rows]
         for table in build(found)
+        if isinstance(table, Tabular)
     }
     checks = [
         {

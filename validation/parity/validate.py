@@ -9,29 +9,29 @@ import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import optimkit as ok
-from optimkit.validation.arguments import new_file, one_of, positive
+from optimkit.validation.arguments import Refusal, add_files, one_of, positive
+from optimkit.validation.interruption import Interruptible
 from optimkit.validation.parity import digits, functions
 from optimkit.validation.parity import trajectories as parity
 from optimkit.validation.parity.checks import Check, can_run, check_optimizer, steps_for
 from optimkit.validation.parity.schedules import compare_with_torch
 from optimkit.validation.parity.trajectories import Way
+from optimkit.validation.processes import Work, in_processes
 from optimkit.validation.reference import ieee
 from optimkit.validation.reference.cases import OPTIMIZERS, cases_of
 from optimkit.validation.reference.recordings import FOLDER, STEPS, load
 
-Work = tuple[Callable[..., Any], tuple[Any, ...]]
+SECONDS_A_STEP = 1e-4  # of a small case, on an ordinary machine
 
 
 @dataclass
@@ -49,6 +49,7 @@ class Findings:
     schedules: Any = None
     not_run: dict[str, str] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -58,8 +59,8 @@ class Findings:
 
     @property
     def held(self) -> bool:
-        """Whether everything that was checked held, and something was."""
-        return bool(self.checks) and not self.failures
+        """Whether everything that was to be checked was, and held."""
+        return bool(self.checks) and not self.failures and not self.left
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -83,10 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument(
         "--record", action="store_true", help="write the recordings anew with the installed torch"
     )
-    parser.add_argument("--json", type=new_file, metavar="FILE", help="write the findings as JSON")
-    parser.add_argument(
-        "--report", type=new_file, metavar="FILE.html", help="write a page with plots"
-    )
+    add_files(parser)
     parser.add_argument(
         "--jobs", type=positive, default=min(2, os.cpu_count() or 1), help="processes (%(default)s)"
     )
@@ -94,37 +92,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return its exit status."""
-    from rich.console import Console
-
     from optimkit.validation.parity import overview
-    from optimkit.validation.report import page as report
+    from optimkit.validation.report.delivery import deliver
+    from optimkit.validation.report.terminal import console, show
 
-    console, complaints = Console(), Console(stderr=True)
+    shown = console()
     has_torch = find_spec("torch") is not None
     if (arguments.live or arguments.record) and not has_torch:
-        complaints.print("[red]error:[/] torch is not installed; pip install 'optimkit\\[torch]'")
-        return 2
+        raise Refusal("torch is not installed; pip install 'optimkit[torch]'")
     names = arguments.names or [name for name in OPTIMIZERS if hasattr(ok, name)]
-    try:
-        if arguments.record:
-            return record(names, console)
-        live = has_torch and not arguments.recorded
-        findings = validate(names, live, arguments.quick, arguments.jobs, console)
-    except RuntimeError as error:
-        complaints.print(f"[red]error:[/] {error}", highlight=False)
-        return 2
-    for table in overview.build(findings):
-        overview.show(table, console)
-    overview.conclude(findings, console)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(overview.as_json(findings), indent=1) + "\n")
-    if arguments.report:
-        arguments.report.write_text(report.page(findings), encoding="utf-8")
-        console.print(f"The report is in {arguments.report}", highlight=False)
-    return 0 if findings.held else 1
+    if arguments.record:
+        for option in ("json", "report", "quick"):
+            if getattr(arguments, option):
+                raise Refusal(f"--record writes recordings, and nothing for --{option}")
+        return record(names, shown)
+    live = has_torch and not arguments.recorded
+    found = validate(names, live, arguments.quick, arguments.jobs)
+    if found.left and not found.checks:
+        raise KeyboardInterrupt
+    return deliver(arguments, overview.document(found), overview.as_json(found), shown, show)
 
 
-def validate(names: list[str], live: bool, quick: bool, jobs: int, console: Any) -> Findings:
+def validate(names: list[str], live: bool, quick: bool, jobs: int) -> Findings:
     """Run all the checks.
 
     Parameters
@@ -137,8 +126,6 @@ def validate(names: list[str], live: bool, quick: bool, jobs: int, console: Any)
         Whether to make do with 100 steps.
     jobs : int
         How many processes check.
-    console : rich.console.Console
-        Where progress is shown, if it is a person's terminal.
     """
     begin = time.perf_counter()
     found = Findings(live, quick)
@@ -181,15 +168,18 @@ def validate(names: list[str], live: bool, quick: bool, jobs: int, console: Any)
             work["random schedules"] = (compare_with_torch, (60 if quick else 600, 0))
         else:
             found.not_run["random schedules, update_bn"] = "needs torch itself"
-        for name, result in _in_processes(work, jobs, died, console):
-            if name == "random schedules":
-                found.schedules = result
-            elif name == "functions":
-                found.functions = result
-            elif name == "digits":
-                found.curves = result
-            else:
-                found.checks += result[0]
+        found.left = [*work]
+        with Interruptible():
+            for name, result in in_processes(work, jobs, _weights(work, found), died):
+                found.left.remove(name)
+                if name == "random schedules":
+                    found.schedules = result
+                elif name == "functions":
+                    found.functions = result
+                elif name == "digits":
+                    found.curves = result
+                else:
+                    found.checks += result[0]
         found.origin = load(folder / f"{peers[0]}.npz").origin if peers else {}
     if found.schedules is not None:
         for name, counts in found.schedules.by_name.items():
@@ -198,6 +188,16 @@ def validate(names: list[str], live: bool, quick: bool, jobs: int, console: Any)
     found.failures = _failures(found)
     found.seconds = time.perf_counter() - begin
     return found
+
+
+def _weights(work: Mapping[str, Work], found: Findings) -> dict[str, float]:
+    """About how many seconds each piece of work takes: by the steps that an optimizer runs."""
+    weights = {"digits": 4.0, "functions": 2.0, "random schedules": 10.0}
+    steps = sum(max(steps) for steps in found.steps.values())
+    for name in work.keys() - weights.keys():
+        runs = sum(len(case.dtypes) for case in cases_of(name) if case.peer)
+        weights[name] = 1 + SECONDS_A_STEP * runs * steps
+    return weights
 
 
 def record(names: list[str], console: Any) -> int:
@@ -210,7 +210,7 @@ def record(names: list[str], console: Any) -> int:
         }
         for rest in (functions.FILE, "digits.json"):
             waiting[rest] = (shutil.copy, (folder / rest, FOLDER))
-        for name, path in _in_processes(waiting, 1, died, console):
+        for name, path in in_processes(waiting, 1, died=died):
             console.print(f"{name}: {path}", highlight=False)
     return 0
 
@@ -234,7 +234,9 @@ def _failures(found: Findings) -> list[str]:
     for name, tally in found.functions.items():
         if tally.problem:
             failures.append(f"{name}: {tally.problem}")
-        elif not tally.values and (found.live or name not in functions.TORCH_ALONE):
+        elif "functions" in found.left or tally.values:
+            continue
+        elif found.live or name not in functions.TORCH_ALONE:
             failures.append(f"{name} was not checked")
     if found.schedules is not None and found.schedules.mismatches:
         failures.append(f"random schedules: {found.schedules.first_mismatch}")
@@ -265,45 +267,3 @@ def _reference(
         finally:
             process.terminate()
             process.wait()
-
-
-def _in_processes(
-    work: dict[str, Work], jobs: int, died: Callable[[], str | None], console: Any
-) -> Iterator[tuple[str, Any]]:
-    """Run the work whose file, its last path argument, is there; yield results as they come."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    waiting, running = dict(work), dict[Future[Any], str]()
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    task, begin, shown = bar.add_task("checking", total=len(work)), time.perf_counter(), False
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        try:
-            while waiting or running:
-                ended = died()
-                for name, (function, args) in list(waiting.items()):
-                    paths = [x for x in args if isinstance(x, Path) and x.suffix]
-                    if all(path.exists() for path in paths):
-                        running[pool.submit(function, *args)] = name
-                        del waiting[name]
-                    elif ended is not None:
-                        raise RuntimeError(f"{paths[0].name} is missing: {ended}")
-                done, _ = wait(running, timeout=0.1, return_when=FIRST_COMPLETED)
-                if not running:
-                    time.sleep(0.1)
-                if not shown and time.perf_counter() - begin > 2:
-                    bar.start()
-                    shown = True
-                for future in done:
-                    yield running.pop(future), future.result()
-                    bar.advance(task)
-                bar.update(task, description=", ".join(list(running.values())[:2]) or "torch")
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-            bar.stop()

@@ -7,7 +7,7 @@ whose squares underflow, large values, gradients that are mostly zero.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -94,8 +94,16 @@ SETTINGS = {
     "a closure": Setting(
         shapes=(((6,), "C"), ((2, 2), "C")), groups=((0, 1),), closure=True, longest=10
     ),
-    "ordinary values": Setting(shapes=(((240,), "C"),), tame=True, longest=10_000),
+    "ordinary values": Setting(shapes=(((60,), "C"),), tame=True),
 }
+# The circumstances of long runs beside ordinary torch, in place of those of a case.
+LONG = {
+    "a vector": Setting(shapes=(((240,), "C"),), tame=True, longest=10_000),
+    "matrices": replace(SETTINGS["matrices"], longest=10_000),
+    "tensors": replace(SETTINGS["tensors"], longest=10_000),
+    "rows of a table": replace(SETTINGS["rows of a table"], longest=10_000),
+}
+SETTINGS |= {f"{name}, many steps": setting for name, setting in LONG.items()}
 
 
 def number_type(dtype: str) -> Any:

@@ -17,6 +17,11 @@ class Cell:
     mood: Mood = ""
 
 
+def plain(cell: str | Cell) -> str:
+    """The text of a table's cell."""
+    return cell.text if isinstance(cell, Cell) else cell
+
+
 @dataclass
 class Tabular:
     """Columns and rows, and lines that stand below.
