@@ -78,7 +78,8 @@ def bounds(
             value, error = ERRORS[name](*operands)
             if name in ROUNDED:
                 size = abs(value) + error
-                error = error + unit * (root if name == "sqrt" else 1.0) * size + least
+                rounding = unit * (root if name == "sqrt" else 1.0) * size + least
+                error = np.where(_is_zero(name, operands), 0.0, error + rounding)
             known.append((value, error))
     shape = np.shape(columns["param"])
     return {
@@ -86,6 +87,14 @@ def bounds(
         for name, place in program.outputs
         for _, error in [known[place]]
     }
+
+
+def _is_zero(name: str, operands: list[Estimate]) -> Any:
+    """Where a result is zero for certain, and nothing is rounded."""
+    zeros = [(value == 0) & (error == 0) for value, error in operands]
+    if name in ("add", "subtract"):
+        return zeros[0] & zeros[1]
+    return zeros[0] | zeros[1] if name == "multiply" else zeros[0]
 
 
 def _multiply(x: Estimate, y: Estimate) -> Estimate:
