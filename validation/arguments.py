@@ -48,16 +48,18 @@ def new_file(text: str) -> Path:
     """A type of argument: a file that can be written."""
     path = Path(text)
     try:
-        why = _why_not(path)
+        why = _why_not(path) if text else "the name of a file is missing"
     except (OSError, ValueError) as error:  # a name that is too long, or has a zero in it
         why = f"{getattr(error, 'strerror', None) or error}: {shorter(text)!r}"
-    if not text or why:
-        raise argparse.ArgumentTypeError(why or "the name of a file is missing")
+    if why:
+        raise argparse.ArgumentTypeError(why)
     return path
 
 
 def _why_not(path: Path) -> str:
     """Why a file cannot be written; empty if it can be."""
+    if "\0" in str(path):
+        raise ValueError("null character in the name of a file")
     if path.is_dir():
         return f"{path} is a folder"
     if not path.parent.is_dir():
@@ -77,7 +79,8 @@ def shorter(text: str, most: int = 60) -> str:
 
 def _page_file(text: str) -> Path:
     if not text.lower().endswith((".html", ".htm")):
-        raise argparse.ArgumentTypeError(f"the page's name must end in .html, as {text}.html does")
+        name = f"{text.rpartition('.')[0] or text}.html"
+        raise argparse.ArgumentTypeError(f"the name of a page ends in .html, such as {name}")
     return new_file(text)
 
 

@@ -34,7 +34,9 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         said = " ".join(message.split())
-        self.exit(2, f"{self.prog}: {said}; {self.prog} --help says what there is\n")
+        if not re.search("did you mean|there are|--help", said):
+            said += f"; {self.prog} --help says what there is"
+        self.exit(2, f"{self.prog}: {said}\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,9 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if wanted is not None and wanted not in COMMANDS:
             hint = suggestion(wanted, COMMANDS, f"there are {', '.join(COMMANDS)}")
             parser.error(f"no command is called {wanted!r}; {hint}")
-        arguments, unknown = parser.parse_known_args(given)
-        if unknown:
-            _unknown(subparsers.get(arguments.command, parser), unknown[0])
+        _check_options(subparsers.get(wanted or "", parser), given)
+        arguments = parser.parse_args(given)
         if arguments.command is None:
             parser.print_help()
             status = 0
@@ -98,10 +99,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def _unknown(parser: argparse.ArgumentParser, word: str) -> NoReturn:
-    known = re.findall(r"--[a-z][a-z-]*", parser.format_help())
-    hint = suggestion(word.partition("=")[0], known, "") if word.startswith("-") else ""
-    parser.error(f"there is no argument {word!r}" + (f"; {hint}" if hint else ""))
+def _check_options(parser: argparse.ArgumentParser, given: Sequence[str]) -> None:
+    """Refuse an option that does not exist before what follows it is taken for something else."""
+    known = ["--version", *re.findall(r"--[a-z][a-z-]*", parser.format_help())]
+    for word in given:
+        name = word.partition("=")[0]
+        if re.match("--[a-z]", name) and not any(option.startswith(name) for option in known):
+            hint = suggestion(name, known, f"{parser.prog} --help says what there is")
+            parser.error(f"there is no argument {name}; {hint}")
 
 
 def _complain(command: str | None, text: str, status: int = 2) -> int:

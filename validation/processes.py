@@ -12,7 +12,7 @@ from typing import Any
 
 from optimkit.validation.arguments import Refusal
 from optimkit.validation.interruption import shielded
-from optimkit.validation.progress import Forecast, Watch
+from optimkit.validation.progress import Forecast, ProgressLine
 
 Work = tuple[Callable[..., Any], tuple[Any, ...]]
 
@@ -46,7 +46,7 @@ def in_processes(
     forecast = Forecast([(name, known.get(name, 1.0)) for name in work], jobs)
     waiting, running = dict(work), dict[Future[Any], str]()
     context = multiprocessing.get_context("spawn")
-    with Watch(forecast), ProcessPoolExecutor(jobs, mp_context=context) as pool:
+    with ProgressLine(forecast), ProcessPoolExecutor(jobs, mp_context=context) as pool:
         try:
             while waiting or running:
                 ended = died()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -90,8 +91,8 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-class Watch:
-    """Shows a forecast for as long as its block runs: ``with Watch(forecast): ...``."""
+class ProgressLine:
+    """Shows a forecast for as long as its block runs: ``with ProgressLine(forecast): ...``."""
 
     def __init__(self, forecast: Forecast) -> None:
         self.forecast = forecast
@@ -133,6 +134,14 @@ class Watch:
         return line
 
 
+@contextmanager
+def watching(name: str, seconds: float) -> Iterator[None]:
+    """Show one piece of work, which takes about so many seconds, for as long as the block runs."""
+    with ProgressLine(Forecast([(name, seconds)])) as forecast:
+        forecast.started(0)
+        yield
+
+
 def progress(
     items: Sequence[tuple[str, Item]], weights: Mapping[str, float] | None = None
 ) -> Iterator[tuple[str, Item]]:
@@ -151,7 +160,7 @@ def progress(
     ['first', 'second']
     """
     known = weights or {}
-    with Watch(Forecast([(name, known.get(name, 1.0)) for name, _ in items])) as forecast:
+    with ProgressLine(Forecast([(name, known.get(name, 1.0)) for name, _ in items])) as forecast:
         for place, item in enumerate(items):
             forecast.started(place)
             yield item

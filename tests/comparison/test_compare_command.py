@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,9 @@ def stranger(param, grad, state, step, lr=0.01):
 
 def failing(param, grad, state, step):
     raise KeyError("nothing here")
+
+def leaving(param, grad, state, step):
+    raise SystemExit(0)
 """
 
 
@@ -40,6 +44,8 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "broken.py").write_text("import numpy\n\nimport no_such_module\n")
     (tmp_path / "syntax.py").write_text("x = 1\ndef f(:\n")
     (tmp_path / "leaves.py").write_text("import sys\nsys.exit(3)\n")
+    (tmp_path / "encoded.py").write_bytes(b"\xff\xfe")
+    (tmp_path / "folder.py").mkdir()
     return tmp_path
 
 
@@ -55,7 +61,8 @@ def test_the_same_rule(folder: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_another_rule(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    status = run(folder, "--quick", "FOLDER/mine.py:inside", "adagrad", "--json", "FOLDER/x.json")
+    files = ["--json", "FOLDER/x.json", "--report", "FOLDER/x.html"]
+    status = run(folder, "--quick", "FOLDER/mine.py:inside", "adagrad", *files)
     said = capsys.readouterr().out
     assert status == 1
     assert "Another rule: eps inside the root" in said
@@ -64,16 +71,30 @@ def test_another_rule(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "+ root = xp.sqrt(s + hyper.eps)" in said
     facts = json.loads((folder / "x.json").read_text())
     assert facts["departure"] == "eps inside the root"
+    assert facts["interrupted"] is False
     assert facts["same"] is False
     assert facts["explanations"][0]["lines"][0]["after"] == "root = xp.sqrt(s + hyper.eps)"
     assert facts["findings"][0]["differences"][0]["quantity"] == "param"
+
+
+def test_the_page_says_what_the_terminal_says(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(folder, "--quick", "FOLDER/mine.py:inside", "adagrad", "--report", "FOLDER/x.html")
+    said = capsys.readouterr().out
+    page = unescape((folder / "x.html").read_text(encoding="utf-8"))
+    for line in said.partition("The report is")[0].split("\n"):
+        if "──" not in line and "held against" not in line:
+            assert all(word in page for word in line.split()), line
+    assert page.count('class="chart"') == 1
+    assert "How it grows" in page
 
 
 def test_a_rule_that_no_change_makes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(folder, "--quick", "FOLDER/mine.py:stranger", "Adagrad") == 1
     said = capsys.readouterr().out
     assert "Another rule, which no change in the table makes of it" in said
-    assert "where it first differs" in said
+    assert "Where it first differs" in said
 
 
 def test_a_class_of_a_module(capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,6 +114,12 @@ def test_a_class_of_a_module(capsys: pytest.CaptureFixture[str]) -> None:
         (["FOLDER/broken.py:x", "Adagrad"], "broken.py, line 3: ModuleNotFoundError: No module"),
         (["FOLDER/syntax.py:x", "Adagrad"], "syntax.py, line 2: SyntaxError"),
         (["FOLDER/leaves.py:x", "Adagrad"], "leaves.py, line 2: SystemExit: 3"),
+        (
+            ["FOLDER/encoded.py:x", "Adagrad"],
+            "encoded.py, line 1: SyntaxError: (unicode error)",
+        ),
+        (["FOLDER/folder.py:x", "Adagrad"], "folder.py is a folder; give FILE.py:NAME"),
+        (["FOLDER/mine.py:leaving", "Adagrad"], "the candidate raised SystemExit: 0"),
         (["no_such_package:x", "Adagrad"], "no_such_package cannot be imported"),
         (["FOLDER/mine.py:np", "Adagrad"], "it is a module; give an optimizer's class"),
         (["FOLDER/mine.py:failing", "Adagrad"], "its first steps failed: KeyError"),
@@ -156,4 +183,4 @@ def test_interrupted(
         assert error == "optimkit compare: interrupted before anything was found\n"
         return
     assert "Another rule: eps inside the root" in said
-    assert "Interrupted: what is not listed was not tried." in said
+    assert "Interrupted: this is a part. Not done: interrupted." in " ".join(said.split())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import doctest
 import json
 import re
@@ -16,6 +15,7 @@ import pytest
 from conftest import assert_same_bits
 
 import optimkit as ok
+from optimkit.validation import cli
 from optimkit.validation.explain import curves, explain, formulas, listing, subjects
 
 cells = pytest.importorskip("rich.cells", reason="the commands print with rich")
@@ -31,10 +31,10 @@ def width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> in
 
 
 def run(command: str, *arguments: str) -> int:
-    module = {"list": listing, "explain": explain}[command]
-    parser = argparse.ArgumentParser(f"optimkit {command}")
-    module.add_arguments(parser)
-    return module.run(parser.parse_args(arguments))
+    try:
+        return cli.main([command, *arguments])
+    except SystemExit as end:
+        return int(end.code or 0)
 
 
 # ---------------------------------------------------------------------- formulas
@@ -283,13 +283,14 @@ def test_curve_follows_the_options(capsys: pytest.CaptureFixture[str]) -> None:
         (["LRScheduler", "--plot", "x.png"], 1, "no curve"),
         (["SequentialLR", "--option", "milestones=[3]"], 2, "fixed example"),
         (["CosineAnnealingLR", "--option", "T_max=0"], 2, "at least 1"),
-        (["StepLR", "--plot", "/no/such/folder/x.png"], 1, "/no/such/folder"),
+        (["StepLR", "--plot", "/no/such/folder/x.png"], 2, "no folder /no/such/folder"),
+        (["StepLR", "--plot", "x.txt"], 1, "must end in .png"),
     ],
 )
 def test_refusals(
     arguments: list[str], status: int, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if "/no/such/folder/x.png" in arguments:
+    if "x.txt" in arguments:
         pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     assert run("explain", *arguments) == status
     assert message in capsys.readouterr().err

@@ -15,8 +15,8 @@ from optimkit.validation import cli
 from optimkit.validation.parity import digits, functions, validate
 from optimkit.validation.parity import overview as tables
 from optimkit.validation.parity.checks import STALE
+from optimkit.validation.parity.trajectories import Way
 from optimkit.validation.reference.recordings import FOLDER
-from optimkit.validation.report import page as report
 
 PUBLIC = {*ok.lr_scheduler.__all__, *ok.swa_utils.__all__, *ok.clip.__all__} - {"schedules"}
 HAS_TORCH = find_spec("torch") is not None
@@ -61,7 +61,7 @@ def test_from_recordings(tmp_path):
         assert "Same weights, recorded" in " ".join(result.stdout.split())
         assert found["digits"]["SGD"]["torch"]["recorded"] is True
     page = files[1].read_text()
-    assert page.count("<svg") == HAS_SKLEARN
+    assert page.count('class="chart"') == HAS_SKLEARN
     assert "<script" not in page
     assert "src=" not in page
     assert "Everything held" in page
@@ -160,11 +160,39 @@ def test_backpropagation_against_differences():
         assert grad[place] == pytest.approx((losses[0] - losses[1]) / 2e-6, rel=1e-4, abs=1e-8)
 
 
-def test_chart_and_table():
-    picture = report.chart("a < b", {"one": [2.0, 1.0], "two": [2.0, 0.5]})
-    assert picture.count("<polyline") == 2
-    assert "a &lt; b" in picture
+def test_no_checks_have_no_equal_bits():
     assert tables.summarize([]).bits_equal == 0
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_interrupted(after, tmp_path, monkeypatch, capsys):
+    """What was found so far is shown and written, and said to be a part."""
+
+    def interrupted(work, *arguments, **more):
+        for name, (function, given) in [*work.items()][:after]:
+            yield name, function(*given)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(validate, "in_processes", interrupted)
+    monkeypatch.setattr(validate.parity, "ways", lambda: ([Way("blocked", "numpy")], {}))
+    files = tmp_path / "x.json", tmp_path / "x.html"
+    arguments = ["SGD", "--quick", "--recorded", "--jobs", "1"]
+    arguments += ["--json", str(files[0]), "--report", str(files[1])]
+    assert cli.main(["validate", *arguments]) == 130
+    out, error = capsys.readouterr()
+    if after == 0:
+        assert error == "optimkit validate: interrupted before anything was found\n"
+        assert os.listdir(tmp_path) == []
+        return
+    found = json.loads(files[0].read_text())
+    assert found["interrupted"] is True
+    assert found["held"] is False
+    assert found["failures"] == []
+    for text in (out, files[1].read_text()):
+        assert "Not done: " in text
+        assert "functions" in text
+        assert "Unfinished; what was checked held" in text
+        assert "Everything held" not in text
 
 
 def test_help_names_the_commands(capsys):

@@ -141,7 +141,7 @@ def run(args: argparse.Namespace) -> int:
     tables: list[Timings] = []
     bounds: list[Bound] = []
     work = [(subject, partial(_measured, subject, args)) for subject in subjects]
-    for _, function in progress(console, work):
+    for _, function in progress(work):
         new_tables, new_bounds = function()
         tables += new_tables
         bounds += new_bounds

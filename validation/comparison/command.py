@@ -16,7 +16,7 @@ from optimkit.validation.comparison.reading import read_candidate, rule_named
 from optimkit.validation.comparison.showing import show
 from optimkit.validation.explain.subjects import add_option, read_options
 from optimkit.validation.interruption import Interruptible, unfinished
-from optimkit.validation.progress import progress
+from optimkit.validation.progress import progress, watching
 from optimkit.validation.report.delivery import deliver
 from optimkit.validation.report.terminal import console
 
@@ -42,13 +42,16 @@ def run(args: argparse.Namespace) -> int:
         rule = rule_named(args.optimizer)
         options = read_options(rule, args.option)
         rule.bind(**options)
-        candidate = load(args.candidate)
-        reading = read_candidate(candidate, rule, options)
+        with watching("reading the candidate", 2.0):
+            candidate = load(args.candidate)
+            reading = read_candidate(candidate, rule, options)
         result = begun(reading, rule)
         left = tried(result, stages(reading, rule, args.quick))
         result.finished()
     except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
         raise Refusal(str(error)) from error
+    except SystemExit as error:  # which would be taken for a success
+        raise Refusal(f"the candidate raised SystemExit: {error}") from error
     said = unfinished(left) if left else ""
     return deliver(
         args,
@@ -105,8 +108,10 @@ def _module(name: str) -> Any:
 def _file(path: Path) -> Any:
     if not path.parent.is_dir():
         raise Refusal(f"there is no folder {path.parent}")
+    if path.is_dir():
+        raise Refusal(f"{path} is a folder; give FILE.py:NAME")
     if not path.is_file():
-        near = suggestion(path.name, [x.name for x in path.parent.glob("*.py")], "")
+        near = suggestion(path.name, [x.name for x in path.parent.glob("*.py") if x.is_file()], "")
         raise Refusal(f"there is no file {path}" + (f"; {near}" if near else ""))
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None

@@ -47,8 +47,7 @@ def document(result: Outcome, name: str, unfinished: str = "") -> Document:
         mood="doubt" if unfinished and mood == "good" else mood,
         unfinished=unfinished,
         conditions={
-            "candidate": result.kind,
-            "options": listed(result.options) or "the defaults",
+            "candidate": asked(result),
             **conditions.here(LIBRARIES),
         },
         sections=sections,
@@ -77,6 +76,12 @@ def remarks(result: Outcome) -> list[str]:
         names = ", ".join(result.unheard)
         said.append(f"It does not take {names}: the rule alone has what was asked for.")
     return said
+
+
+def asked(result: Outcome) -> str:
+    """What the candidate was taken for, and which options were asked for."""
+    options = listed(result.options)
+    return f"{result.kind}; {f'options {options}' if options else 'default options'}"
 
 
 def listed(options: dict[str, Any]) -> str:

@@ -15,8 +15,7 @@ DIFF = {"-": "red", "+": "green"}
 def show(console: Any, result: Outcome, name: str, unfinished: str = "") -> None:
     """Print a comparison."""
     line(console, f"{name}  held against {result.optimizer}", "bold")
-    options = words.listed(result.options)
-    line(console, f"{result.kind}; {f'options {options}' if options else 'default options'}", "dim")
+    line(console, words.asked(result), "dim")
     for remark in words.remarks(result):
         line(console, remark, STYLES["doubt"])
     console.print()

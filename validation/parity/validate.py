@@ -27,6 +27,7 @@ from optimkit.validation.parity.checks import Check, can_run, check_optimizer, s
 from optimkit.validation.parity.schedules import compare_with_torch
 from optimkit.validation.parity.trajectories import Way
 from optimkit.validation.processes import Work, in_processes
+from optimkit.validation.progress import watching
 from optimkit.validation.reference import ieee
 from optimkit.validation.reference.cases import OPTIMIZERS, cases_of
 from optimkit.validation.reference.recordings import FOLDER, STEPS, load
@@ -136,7 +137,8 @@ def validate(names: list[str], live: bool, quick: bool, jobs: int) -> Findings:
         "machine": platform.machine(),
         "device": "cpu",
     }
-    ways, found.not_run = parity.ways()
+    with watching("what there is to check with", 1.0):
+        ways, found.not_run = parity.ways()
     found.steps = {way: steps_for(way, place, quick) for place, way in enumerate(ways)}
     peers = [name for name in names if any(case.peer for case in cases_of(name))]
     found.not_run |= {name: "torch has no such optimizer" for name in names if name not in peers}

@@ -9,21 +9,21 @@ from dataclasses import dataclass
 MOST_TICKS = 6
 
 
-def number(x: float) -> str:
+def number(x: float, significant: int = 3) -> str:
     """A number in few characters: 0.0123, 12,345, 1.2e-7, ∞."""
     if math.isnan(x):
         return "not a number"
     if math.isinf(x):
         return "∞" if x > 0 else "−∞"
     if x == 0 or 1e-3 <= abs(x) < 1e6:
-        digits = max(0, 2 - math.floor(math.log10(abs(x)))) if x else 0
-        whole, _, part = f"{x:,.{digits}f}".partition(".")
-        part = part.rstrip("0")
-        return (f"{whole}.{part}" if part else whole).replace("-", "−")
-    mantissa, _, exponent = f"{x:.2e}".partition("e")
-    if "." in mantissa:
-        mantissa = mantissa.rstrip("0").rstrip(".")
-    return f"{mantissa}e{int(exponent)}".replace("-", "−")
+        digits = max(0, significant - 1 - math.floor(math.log10(abs(x)))) if x else 0
+        said, exponent = f"{x:,.{digits}f}", ""
+    else:
+        said, _, power = f"{x:.{significant - 1}e}".partition("e")
+        exponent = f"e{int(power)}"
+    if "." in said:
+        said = said.rstrip("0").rstrip(".")
+    return (said + exponent).replace("-", "−")
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,8 @@ class Axis:
     log : bool
     start, end : float
         Where the ends are on the chart.
+    step : float
+        What lies between two labels of a plain axis.
     """
 
     low: float
@@ -53,6 +55,7 @@ class Axis:
     log: bool
     start: float
     end: float
+    step: float
 
     @classmethod
     def over(
@@ -73,10 +76,14 @@ class Axis:
             room = 0.5 if log else abs(low) / 2 or 0.5
             low, high = (low, high) if snap and not log and low == 0 else (low - room, high + room)
             high = high if high > low else low + 1
-        if snap and (not log or high - low > 1):
-            step = 1.0 if log else _step(high - low)
+        if log and high - low < 1:  # two labels at least
+            places = [at for at, _ in _small_logs(low, high)]
+            low = max(x for x in places if x <= low)
+            high = min(x for x in places if x >= high and x > low)
+        step = 1.0 if log else _step(high - low)
+        if snap and (not log or high - low >= 1):
             low, high = math.floor(low / step) * step, math.ceil(high / step) * step
-        return cls(low, high, log, start, end)
+        return cls(low, high, log, start, end, step)
 
     def at(self, value: float) -> float:
         """Where a value is on the chart."""
@@ -89,18 +96,35 @@ class Axis:
     def ticks(self) -> list[Tick]:
         """The round numbers of it, no more than there is room for."""
         if not self.log:
-            step = _step(self.high - self.low)
+            step = self.step
             first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
-            values = [k * step for k in range(first, last + 1)]
-            return [Tick(self.at(v), number(float(f"{v:.12g}"))) for v in values]
+            return [Tick(self.at(k * step), _stepped(k, step)) for k in range(first, last + 1)]
         first, last = math.ceil(self.low - 1e-9), math.floor(self.high + 1e-9)
         if last - first >= 1:
             every = max(1, -(-(last - first) // MOST_TICKS))
             powers = [k for k in range(first, last + 1) if k % every == 0]
             return [Tick(self._at_exponent(k), "10", f"{k}".replace("-", "−")) for k in powers]
-        logs = [math.log10(m) + k for k in range(first - 1, last + 2) for m in (1, 2, 5)]
-        within = [e for e in logs if self.low - 1e-9 <= e <= self.high + 1e-9]
-        return [Tick(self._at_exponent(e), number(float(f"{10**e:.6g}"))) for e in within]
+        return [
+            Tick(self._at_exponent(at), label)
+            for at, label in _small_logs(self.low, self.high)
+            if self.low - 1e-9 <= at <= self.high + 1e-9
+        ]
+
+
+def _stepped(k: int, step: float) -> str:
+    """So many steps, in as many digits as tell one from the next."""
+    value = float(f"{k * step:.12g}")
+    digits = math.floor(math.log10(abs(k)) + 1) if k else 1
+    return number(value, min(digits + 1, 15))
+
+
+def _small_logs(low: float, high: float) -> list[tuple[float, str]]:
+    """Logarithms of 1, 2 and 5 times powers of ten, from below these to above them, and labels."""
+    return [
+        (k + math.log10(m), number(m * 10.0**k) if -4 < k < 7 else f"{m}e{k}".replace("-", "−"))
+        for k in range(math.floor(low) - 1, math.ceil(high) + 2)
+        for m in (1, 2, 5)
+    ]
 
 
 def _step(span: float) -> float:

@@ -70,9 +70,10 @@ def _character(character: str, encoding: str) -> str:
 
 
 def _simple(character: str) -> str:
-    """A letter without its accent, or a digit that was raised."""
+    """A letter without its accent, or what was raised or lowered: ² is ^2, ₁ is 1."""
     parts = unicodedata.normalize("NFKD", character)
-    return "".join(c for c in parts if not unicodedata.combining(c))
+    raised = "^" if unicodedata.decomposition(character).startswith("<super>") else ""
+    return raised + "".join(SPELLED.get(c, c) for c in parts if not unicodedata.combining(c))
 
 
 def _replace(error: UnicodeError) -> tuple[str, int]:

@@ -73,10 +73,7 @@ def curves(chart: Curves, words: str) -> str:
         for i, (place, point) in enumerate(zip(places, line, strict=True)):
             if place and point and (len(points) <= MANY_POINTS * len(lines) or i in alone):
                 said = f"{name}: {number(point[1])} at {number(point[0])}"
-                parts.append(
-                    f'<circle class="fill {color(k)}" cx="{place[0]:.1f}" cy="{place[1]:.1f}" '
-                    f'r="{max(3.6 - 0.9 * k, 1.6):.1f}"><title>{escape(said)}</title></circle>'
-                )
+                parts.append(_dot(k, place, max(3.6 - 0.9 * k, 1.6), said))
     return _svg(HEIGHT, words, parts)
 
 
@@ -168,13 +165,21 @@ def _histograms(chart: Histogram, words: str) -> str:
     bottom = len(chart.counts) * (ROW + 12)
     for i, kind in enumerate(kinds):
         parts.append(_kind(4 + room * (i + 0.5), bottom + 17, kind, room))
-    parts.append(_across(chart.across, False, bottom + 38))
+    words_below = f"{chart.across}; heights are logarithmic" if low else chart.across
+    parts.append(_across(words_below, False, bottom + 38))
     return _svg(bottom + 46, words, parts)
 
 
 def _kind(x: float, y: float, kind: str, room: float) -> str:
     label = shortened(kind, max(3, int((room + 2) / CHARACTER * 1.2)))
     return f'<g class="small">{_text(x, y, label, "middle", kind)}</g>'
+
+
+def _dot(k: int, place: Point, radius: float, said: str) -> str:
+    return (
+        f'<circle class="fill {color(k)}" cx="{place[0]:.1f}" cy="{place[1]:.1f}" '
+        f'r="{radius:.1f}"><title>{escape(said)}</title></circle>'
+    )
 
 
 def _column(k: int, box: tuple[float, float, float, float], said: str) -> str:
@@ -209,7 +214,7 @@ def bars(chart: Bars, words: str) -> str:
         return ""
     numbers += [chart.line] if chart.line is not None else []
     log = min(numbers) > 0 and max(numbers) > 50 * min(numbers)
-    left, right = 4, WIDTH - RIGHT
+    left, right = 10, WIDTH - RIGHT
     axis = Axis.over(numbers if log else [0, *numbers], log, left, right, snap=True)
     zero = left if log else axis.at(0)
     bottom = len(chart.bars) * ROW + 6
@@ -220,21 +225,16 @@ def bars(chart: Bars, words: str) -> str:
         room = int(WIDTH / CHARACTER) - len(spread_text(low, middle, high)) - 2
         parts.append(_text(left, top + 12, shortened(name, max(room, 8)), "start", name))
         parts.append(_text(right, top + 12, spread_text(low, middle, high), "end"))
-        drawn = f"<title>{escape(said)}</title>"
-        if drawable(middle, log):
-            at = axis.at(middle)
-            x, wide = min(zero, at), max(abs(at - zero), 1)
-            parts.append(
-                f'<circle class="fill c0" cx="{at:.1f}" cy="{top + 25}" r="5">{drawn}</circle>'
-                if log
-                else f'<rect class="fill c0" x="{x:.1f}" y="{top + 18}" width="{wide:.1f}" '
-                f'height="14">{drawn}</rect>'
-            )
+        if drawable(middle, log) and not log:
+            x, wide = min(zero, axis.at(middle)), max(abs(axis.at(middle) - zero), 1)
+            parts.append(_column(0, (x, top + 18, wide, 14), said))
         if drawable(low, log) and drawable(high, log) and low < high:
             x, y = axis.at(low), axis.at(high)
             ends = f"M{x:.1f} {top + 21}v8M{y:.1f} {top + 21}v8"
             drawn = f'd="M{x:.1f} {top + 25}H{y:.1f}{ends}"/>'
             parts.append(f'<path class="around" {drawn}<path class="whisker" {drawn}')
+        if drawable(middle, log) and log:
+            parts.append(_dot(0, (axis.at(middle), top + 25), 5, said))
         if chart.line is not None:
             parts.append(f'<path class="mark" d="M{axis.at(chart.line):.1f} {top + 16}v18"/>')
     parts += [_text(t.at, bottom + 16, t, "middle") for t in axis.ticks()]

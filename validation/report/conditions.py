@@ -55,7 +55,9 @@ def here(libraries: Sequence[str] = (), threads: int | None = None) -> dict[str,
 
 def command() -> str:
     """The command as it was typed, the program by its name alone."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    program = Path(sys.argv[0]).name
+    start = ["python", "-m", "optimkit"] if program == "__main__.py" else [program]
+    return shlex.join([*start, *sys.argv[1:]])
 
 
 def versions(distributions: Mapping[str, str]) -> dict[str, str]:

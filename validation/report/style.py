@@ -99,7 +99,7 @@ details { font-size: .85rem; margin: .3rem 0 } summary { cursor: pointer; color:
 .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }
 @media (max-width: 30rem) {
   .conditions div { flex-wrap: wrap; gap: 0 .6rem }
-  tbody th { max-width: 45vw } .chart { font-size: 14px }
+  tbody th { max-width: 45vw } .chart { font-size: 14px } .chart .small { font-size: 12px }
 }
 @media print {
   body { max-width: none; padding: 0; font-size: 10pt }

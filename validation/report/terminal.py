@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from optimkit.validation.report.characters import spelled
@@ -17,6 +16,7 @@ STYLES: dict[Mood, str] = {
 }
 MARKS: dict[Mood, str] = {"good": "✓ ", "bad": "✗ ", "doubt": "? "}
 MOST_FAILURES = 20
+SHORT, LEAST_WIDTH = 8, 16  # characters of a text that is not broken, and of one that is
 PLAIN_BOX = "    \n" * 2 + " -- \n" + "    \n" * 5  # a line below the head, in any characters
 
 
@@ -81,48 +81,74 @@ def marked(console: Any, text: str, mood: Mood) -> None:
 
 
 def table(console: Any, tabular: Tabular) -> None:
-    """Print a table and its notes."""
-    if tabular.rows:
-        console.print(_rich(console, tabular))
-    else:
+    """Print a table and its notes; one that is too wide in parts, so that no number is cut."""
+    columns = [_Column(i, tabular, console.encoding) for i in range(len(tabular.columns))]
+    if tabular.title:
         line(console, tabular.title, "bold")
+    if not tabular.rows:
         line(console, "nothing", STYLES["aside"])
+    else:
+        for k, group in enumerate(_that_fit(columns, console.width)):
+            if k:
+                console.print()
+            console.print(_rich(console, group))
     for note in tabular.notes:
         line(console, note, STYLES["aside"])
 
 
-def _rich(console: Any, tabular: Tabular) -> Any:
+class _Column:
+    """A column of a table, in the characters that a terminal has."""
+
+    def __init__(self, place: int, tabular: Tabular, encoding: str) -> None:
+        cells = [row[place] for row in tabular.rows]
+        self.head = spelled(tabular.columns[place], encoding)
+        self.texts = [spelled(plain(cell), encoding) for cell in cells]
+        self.styles = [STYLES[x.mood] if isinstance(x, Cell) else "" for x in cells]
+        self.number = place in tabular.numbers
+        longest = max(map(len, self.texts), default=0)
+        # Names, numbers and marks are not broken.
+        self.whole = place == 0 or self.number or longest <= SHORT
+        if self.whole and len(self.head) > longest:
+            self.head = self.head.replace(" ", "\n")
+        head = max(map(len, self.head.split("\n")))
+        self.least = max(longest, head) if self.whole else min(longest, LEAST_WIDTH)
+
+
+def _that_fit(columns: list[_Column], width: int) -> list[list[_Column]]:
+    """The columns, and in other rows below those for which there is no room, after the first."""
+    first, *others = columns
+    groups = [[first]]
+    for column in others:
+        group = groups[-1]
+        if len(group) > 1 and sum(x.least + 2 for x in [*group, column]) - 2 > width:
+            groups.append([first])
+        groups[-1].append(column)
+    return groups
+
+
+def _rich(console: Any, columns: list[_Column]) -> Any:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    def said(cell: str | Cell) -> str:
-        return spelled(plain(cell), console.encoding)
-
     plainly = spelled("─", console.encoding) != "─"
     made = Table(
-        title=Text(said(tabular.title)) if tabular.title else None,
-        title_justify="left",
-        title_style="bold",
         box=box.Box(PLAIN_BOX, ascii=True) if plainly else box.SIMPLE_HEAD,
         pad_edge=False,
         show_edge=False,
         padding=(0, 1, 0, 0),
     )
-    for i, column in enumerate(tabular.columns):
-        texts = [plain(row[i]) for row in tabular.rows]
-        whole = i == 0 or i in tabular.numbers or _marks(texts)  # these are not broken
-        wide = max(map(len, texts), default=0)
+    for column in columns:
         made.add_column(
-            Text(said(column).replace(" ", "\n") if whole and len(column) > wide else said(column)),
-            justify="right" if i in tabular.numbers else "left",
+            Text(column.head),
+            justify="right" if column.number else "left",
             overflow="fold",
-            no_wrap=whole,
+            no_wrap=column.whole and column.least <= console.width // 2,
         )
-    for row in tabular.rows:
-        made.add_row(*(Text(said(x), STYLES[x.mood] if isinstance(x, Cell) else "") for x in row))
+    for texts, styles in zip(
+        zip(*(column.texts for column in columns), strict=True),
+        zip(*(column.styles for column in columns), strict=True),
+        strict=True,
+    ):
+        made.add_row(*map(Text, texts, styles))
     return made
-
-
-def _marks(texts: Sequence[str]) -> bool:
-    return all(len(text) <= 2 for text in texts)
