@@ -100,7 +100,7 @@ class TorchRun:
         """Whether the optimizer can be asked for a path."""
         return path in self.optimizer.defaults
 
-    def prepare(self, step: int) -> None:
+    def arrange(self, step: int) -> None:
         """Set the learning rates and the gradients of a step."""
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * (rate_factor(step) if self.setting.scheduled else 1.0)
@@ -116,7 +116,7 @@ class TorchRun:
             param.grad = grad if has_gradient(self.setting, i, step) else None
 
     def step(self) -> None:
-        """Take the step that was prepared."""
+        """Take the step that was arranged."""
         if self.setting.closure:
             self.optimizer.step(self._closure)
         else:
@@ -154,7 +154,7 @@ def trajectory(
     run = TorchRun(torch, case, dtype, max(steps), paths)
     result: Trajectory = {}
     for step in range(1, max(steps) + 1):
-        run.prepare(step)
+        run.arrange(step)
         run.step()
         if step in steps:
             result[step] = run.snapshot()

@@ -99,9 +99,7 @@ def measure(name: str, quick: bool) -> list[Drift]:
     return found
 
 
-def _points(
-    one: Trajectory, other: Trajectory, case: Case
-) -> list[tuple[int, float, float]]:
+def _points(one: Trajectory, other: Trajectory, case: Case) -> list[tuple[int, float, float]]:
     lr, labels = learning_rate(case), [str(i) for i in range(len(case.circumstances.shapes))]
     points = []
     for step in sorted(one.keys() & other.keys()):

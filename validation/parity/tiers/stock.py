@@ -118,7 +118,7 @@ def _follow(result: PerStep, case: Case, steps: int) -> None:
         return
     twin = Twin(run, case)
     for step in range(1, steps + 1):
-        run.prepare(step)
+        run.arrange(step)
         twin.synchronize()
         limits = twin.limits(dtype) if held and not case.tolerance else {}
         try:
