@@ -73,7 +73,7 @@ class Findings:
     def something(self) -> bool:
         """Whether anything was computed, and not only read."""
         now = {tier for tier in ("stock", "drift", "oracle") if tier not in self.tiers.recorded}
-        return bool(self.checks or self.tiers.halves) or any(
+        return bool(self.checks or self.tiers.halves or self.tiers.compared) or any(
             getattr(self.tiers, tier) for tier in now
         )
 

@@ -40,6 +40,8 @@ class TierFindings:
         `PerStep`, `Drift`, `Exactness`, `Agreement`.
     recorded : dict of str to dict
         For each tier that was not computed now, where its numbers are from.
+    compared : int
+        How many recorded numbers were computed again.
     problems : list of str
         Other failures than those of single entries.
     """
@@ -49,6 +51,7 @@ class TierFindings:
     oracle: list[Exactness] = field(default_factory=list)
     halves: list[Agreement] = field(default_factory=list)
     recorded: dict[str, dict[str, Any]] = field(default_factory=dict)
+    compared: int = 0
     problems: list[str] = field(default_factory=list)
 
     def add(self, name: str, result: Any) -> None:
@@ -66,6 +69,7 @@ class TierFindings:
             before = kept.get((one.optimizer, one.case, one.dtype))
             if before is None or before.steps != one.steps:
                 continue
+            self.compared += 1
             if abs(one.mean - before.mean) > SAME_ERROR * before.mean:
                 yield (
                     f"oracle, {one.optimizer}: {one.case}, {one.dtype}: an error of "

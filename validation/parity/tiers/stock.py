@@ -98,12 +98,12 @@ def measure(name: str, quick: bool) -> list[PerStep]:
             for path in PATHS:
                 result = found.setdefault((dtype, path), PerStep(name, dtype, path))
                 held = path == "for-loop" and dtype not in HALF
-                _follow(result, case, 50 if held and not quick else 10)
+                follow(result, case, 50 if held and not quick else 10)
     return [result for result in found.values() if result.cases]
 
 
-def _follow(result: PerStep, case: Case, steps: int) -> None:
-    """Enter every step of a case."""
+def follow(result: PerStep, case: Case, steps: int) -> None:
+    """Enter every step of a case; nothing if torch does not take it by this path."""
     import torch
 
     dtype, loop = result.dtype, result.path == "for-loop"
