@@ -104,7 +104,6 @@ def test_each_step_is_within_its_bound():
         ("Adafactor", "defaults", "float32"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:Sparse invariant checks")
 def test_every_kind_of_case_is_followed(name, exercises, dtype):
     pytest.importorskip("torch", reason="torch is not installed")
     found = steps_of(name, exercises, dtype=dtype)

@@ -144,7 +144,7 @@ def parameters(setting: Setting, dtype: str) -> list[Array]:
         size = parts * int(np.prod(shape))
         raw = np.random.PCG64(1000 + i).random_raw(size)
         kind = _kinds(setting, size)
-        special = [TINY[real] + 0 * kind, HUGE[real]]
+        special: list[Any] = [TINY[real] + 0 * kind, HUGE[real]]
         exponents = np.select([kind == SMALL, kind == LARGE], special, -4)
         exponents = exponents + (raw >> np.uint64(52)).astype(np.int64) % 6
         x = _floats(raw, raw >> np.uint64(63), exponents, real)
@@ -167,7 +167,7 @@ def gradients(setting: Setting, dtype: str, steps: int) -> list[Array]:
         # from always positive to as often negative as positive
         often = (np.arange(size, dtype=np.uint64) * np.uint64(7)) % np.uint64(9)
         negative = (raw >> np.uint64(60)) < often
-        special = [TINY[real] + 0 * kind, HUGE[real] + 3]
+        special: list[Any] = [TINY[real] + 0 * kind, HUGE[real] + 3]
         exponents = np.select([kind == SMALL, kind == LARGE], special, -8)
         exponents = exponents + (raw >> np.uint64(52)).astype(np.int64) % 8
         x = _floats(raw, negative, exponents, real)

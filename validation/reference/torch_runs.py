@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -117,10 +118,13 @@ class TorchRun:
 
     def step(self) -> None:
         """Take the step that was arranged."""
-        if self.setting.closure:
-            self.optimizer.step(self._closure)
-        else:
-            self.optimizer.step()
+        with warnings.catch_warnings():
+            # of torch's own call, that a sparse tensor which it makes is not checked
+            warnings.filterwarnings("ignore", "Sparse invariant checks")
+            if self.setting.closure:
+                self.optimizer.step(self._closure)
+            else:
+                self.optimizer.step()
 
     def _closure(self) -> float:
         loss, columns = objective([p.detach().numpy() for p in self.params])

@@ -154,7 +154,8 @@ ERRORS: dict[str, Callable[..., Estimate]] = {
     "floor": _judged(np.floor),
     "ceil": _judged(np.ceil),
     "trunc": _judged(np.trunc),
-} | {
+}
+ERRORS |= {
     name: _judged(getattr(np, name))
     for name, operation in OPERATIONS.items()
     if operation.gives is Kind.BOOLEAN

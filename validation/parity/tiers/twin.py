@@ -70,7 +70,8 @@ class Twin:
         return found
 
     def _limits(self, twin: Any, hyper: Any, dtype: str) -> Mapping[str, Array]:
-        grad, rows = twin.grad, ...
+        grad = twin.grad
+        rows: Any = ...
         if grad.is_sparse:
             grad = grad.coalesce()
             rows, grad = numbers(grad.indices()[0]), grad.values()
