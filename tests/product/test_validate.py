@@ -16,6 +16,7 @@ from optimkit.validation.parity import digits, functions, validate
 from optimkit.validation.parity import overview as tables
 from optimkit.validation.parity.checks import STALE
 from optimkit.validation.parity.trajectories import Way
+from optimkit.validation.reference import manifest
 from optimkit.validation.reference.recordings import FOLDER
 
 PUBLIC = {*ok.lr_scheduler.__all__, *ok.swa_utils.__all__, *ok.clip.__all__} - {"schedules"}
@@ -94,6 +95,7 @@ def test_a_failure_is_a_failure(tmp_path, monkeypatch, capsys):
     for file in FOLDER.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "Adam.npz").write_bytes((FOLDER / "AdamW.npz").read_bytes())
+    manifest.update(tmp_path, ["Adam.npz"])
     monkeypatch.setattr(validate, "FOLDER", tmp_path)
     assert cli.main(["validate", "Adam", "--quick", "--recorded", "--jobs", "1"]) == 1
     out = " ".join(capsys.readouterr().out.split())

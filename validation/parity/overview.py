@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from optimkit.validation.interruption import unfinished
 from optimkit.validation.parity.checks import Check
+from optimkit.validation.parity.tiers import tables
+from optimkit.validation.parity.tiers.found import KINDS, TIERS
+from optimkit.validation.parity.tiers.tables import mark
 from optimkit.validation.parity.trajectories import LIBRARIES
 from optimkit.validation.report import conditions
 from optimkit.validation.report.document import Cell, Curves, Document, Section, Tabular, plain
@@ -15,7 +18,14 @@ from optimkit.validation.report.document import Cell, Curves, Document, Section,
 if TYPE_CHECKING:
     from optimkit.validation.parity.validate import Findings
 
-SHORT = {"float32": "f32", "float64": "f64", "complex64": "c64", "complex128": "c128"}
+SHORT = {
+    "float32": "f32",
+    "float64": "f64",
+    "complex64": "c64",
+    "complex128": "c128",
+    "float16": "f16",
+    "bfloat16": "bf16",
+}
 ABSENT = Cell("not run", "aside")
 
 
@@ -47,11 +57,6 @@ class Summary:
         return [equal, worst, gap, mark(self.held)]
 
 
-def mark(held: bool) -> Cell:
-    """Whether something held, as tables say it."""
-    return Cell("✓", "good") if held else Cell("✗", "bad")
-
-
 def summarize(checks: Iterable[Check]) -> Summary:
     """Take checks together."""
     checks = list(checks)
@@ -71,10 +76,13 @@ def summarize(checks: Iterable[Check]) -> Summary:
 
 def build(found: Findings) -> list[Tabular | Curves]:
     """Return the tables, the most important first; a chart belongs to the table before it."""
-    parts: list[Tabular | Curves] = [_optimizers(found), _ways(found)]
+    parts: list[Tabular | Curves] = [_summary(found)]
+    if found.steps:
+        parts += [_optimizers(found), _ways(found)]
     if found.curves:
         parts += [_digits(found), *_losses(found)]
-    parts.append(_functions(found))
+    if any(tally.values for tally in found.functions.values()):
+        parts.append(_functions(found))
     if found.not_run:
         rows = [[name, why] for name, why in found.not_run.items()]
         parts.append(Tabular("Not run here, so not counted", ["What", "Why"], [*rows]))
@@ -88,10 +96,13 @@ def document(found: Findings) -> Document:
         if isinstance(part, Tabular):
             sections.append(Section(part.title))
         sections[-1].parts.append(part)
+    for section in tables.sections(found.tiers):
+        section.page_only = not found.asked
+        sections.append(section)
     total = summarize(found.checks)
     what = f"{len(found.checks):,} runs, {total.values:,} values, {found.seconds:.0f} s"
     count = len(found.failures)
-    if not found.checks:
+    if not found.something:
         verdict = "Nothing was checked."
     elif found.left and not count:
         verdict = f"Unfinished; what was checked held: {what}."
@@ -102,7 +113,7 @@ def document(found: Findings) -> Document:
     return Document(
         title="optimkit against PyTorch",
         verdict=verdict,
-        mood="good" if found.held else "bad" if count or not found.checks else "doubt",
+        mood="good" if found.held else "bad" if count or not found.something else "doubt",
         failures=found.failures,
         unfinished=unfinished(found.left) if found.left else "",
         conditions=conditions.here(threads=1) | {"reference": _provenance(found)},
@@ -117,6 +128,40 @@ def _provenance(found: Findings) -> str:
         f"{o.get('device')} {o.get('machine')}, {o.get('threads')} thread, {o.get('path')}, "
         "correctly rounded sqrt"
     )
+
+
+def _summary(found: Findings) -> Tabular:
+    """What each tier came to, for each optimizer: the first thing to read."""
+    first = next(iter(found.steps), None) if found.wants("bitwise") else None
+    rows: list[Sequence[str | Cell]] = []
+    names = dict.fromkeys(
+        [check.case.optimizer for check in found.checks]
+        + [entry.optimizer for kind in KINDS for entry in getattr(found.tiers, kind)]
+        + [entry.optimizer for entry in found.tiers.halves]
+    )
+    for name in names:
+        said = tables.cells(found.tiers, name)
+        own = [check for check in found.checks if check.case.optimizer == name]
+        halves = [entry for entry in found.tiers.halves if entry.optimizer == name]
+        for tier, checks in (
+            ("bitwise", [c for c in own if c.way == first]),
+            ("engines", [c for c in own if c.way != first]),
+        ):
+            problem = tier == "engines" and any(entry.problem for entry in halves)
+            if checks or (tier == "engines" and halves):
+                held = all(check.held for check in checks) and not problem
+                text = summarize(checks).cells()[0] if checks else "half"
+                said[tier] = Cell(f"{text} {'✓' if held else '✗'}", "good" if held else "bad")
+        rows.append([name, *(said.get(tier, "") for tier in TIERS)])
+    notes = [
+        "bitwise, engines: values with equal bits. stock: equal after one step from the same place "
+        "beside ordinary torch (float32 and float64). drift: largest |Δ| / max(|p|, lr) from "
+        "ordinary torch after the longest free run, float32. oracle: our mean distance from exact "
+        "arithmetic relative to ordinary torch's.",
+    ]
+    if found.tiers.recorded:
+        notes.append("recorded: read from a file, not computed now.")
+    return Tabular("Every optimizer, every tier", ["Optimizer", *TIERS], rows, notes)
 
 
 def _optimizers(found: Findings) -> Tabular:
@@ -237,7 +282,7 @@ def _functions(found: Findings) -> Tabular:
 
 def as_json(found: Findings) -> dict[str, Any]:
     """Return the findings as JSON has them."""
-    tables = {
+    tabulated = {
         table.title: [dict(zip(table.columns, map(plain, row), strict=True)) for row in table.rows]
         for table in build(found)
         if isinstance(table, Tabular)
@@ -271,7 +316,8 @@ def as_json(found: Findings) -> dict[str, Any]:
         "here": found.own,
         "not_run": found.not_run,
         "failures": found.failures,
-        "tables": tables,
+        "tables": tabulated,
+        "tiers": found.tiers.as_json(),
         "digits": curves,
         "functions": {name: vars(tally) for name, tally in found.functions.items()},
         "checks": checks,

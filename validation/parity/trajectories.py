@@ -24,6 +24,7 @@ from optimkit.validation.reference.inputs import (
     touched_rows,
 )
 from optimkit.validation.reference.recordings import NUMBERS, Trajectory, snapshot
+from optimkit.validation.reference.torch_runs import numbers, tensor
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def _to(library: str, array: Array) -> Any:
     if library == "torch":
         import torch
 
-        return torch.from_numpy(array if array.flags.writeable else array.copy())
+        return tensor(torch, array if array.flags.writeable else array.copy())
     if library == "cupy":
         import cupy
 
@@ -101,7 +102,7 @@ def _to(library: str, array: Array) -> Any:
 def _back(value: Any) -> Any:
     """Make a NumPy array of an array of any library; leave numbers alone."""
     if hasattr(value, "detach"):
-        return value.detach().numpy()
+        return numbers(value)
     if hasattr(value, "get"):
         return value.get()
     return np.asarray(value) if hasattr(value, "shape") else value
@@ -225,7 +226,7 @@ def compare(
                 found = [None if z is None else f"{z.dtype.name}{z.shape}" for z in (x, y)]
                 result.first = result.first or f"step {step}, {label}: {found[0]}, not {found[1]}"
                 continue
-            _compare(result, _real(x), _real(y), lr, signed_zeros, f"step {step}, {label}")
+            _compare(result, real(x), real(y), lr, signed_zeros, f"step {step}, {label}")
     return result
 
 
@@ -242,21 +243,33 @@ def _compare(
     place = int(np.argmax(unequal))
     result.first = result.first or f"{where}[{place}]: {x[place]!r}, not {y[place]!r}"
     x, y = x[unequal], y[unequal]
-    finite = np.isfinite(x) & np.isfinite(y)
-    if not finite.all():
-        result.ulp = result.relative = np.inf
-    x, y = x[finite], y[finite]
-    if x.size:
-        mine, theirs = _ordinal(x), _ordinal(y)
-        apart = np.maximum(mine, theirs).view("u8") - np.minimum(mine, theirs).view("u8")
-        result.ulp = max(result.ulp, float(apart.max()))
-        gap = np.abs(x.astype(np.float64) - y) / np.maximum(np.abs(y.astype(np.float64)), lr)
-        result.relative = max(result.relative, float(gap.max()))
+    result.ulp = max(result.ulp, float(ulps(x, y).max()))
+    result.relative = max(result.relative, float(gaps(x, y, lr).max()))
 
 
-def _real(x: Array) -> Array:
+def real(x: Array) -> Array:
+    """The numbers of an array in a row, complex ones as pairs."""
     flat = x.reshape(-1)
     return flat.view(flat.real.dtype)
+
+
+def ulps(x: Array, y: Array) -> Array:
+    """How many floating-point numbers are between two, for each pair; NaN is 0 from NaN."""
+    with np.errstate(invalid="ignore"):
+        finite = np.isfinite(x) & np.isfinite(y)
+        same = (x == y) | (np.isnan(x) & np.isnan(y))
+    mine, theirs = _ordinal(x), _ordinal(y)
+    apart = np.maximum(mine, theirs).view("u8") - np.minimum(mine, theirs).view("u8")
+    return np.where(same, 0.0, np.where(finite, apart.astype(np.float64), np.inf))
+
+
+def gaps(x: Array, y: Array, lr: float) -> Array:
+    """``|x - y| / max(|y|, lr)`` for each pair; 0 for the same infinity, and NaN from NaN."""
+    a, b = x.astype(np.float64), y.astype(np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):
+        gap = np.abs(a - b) / np.maximum(np.abs(b), lr)
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    return np.where(same, 0.0, np.where(np.isfinite(a) & np.isfinite(b), gap, np.inf))
 
 
 def _bits(x: Array) -> Array:

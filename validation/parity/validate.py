@@ -6,11 +6,8 @@ import argparse
 import json
 import os
 import platform
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,11 +21,14 @@ from optimkit.validation.interruption import Interruptible
 from optimkit.validation.parity import digits, functions
 from optimkit.validation.parity import trajectories as parity
 from optimkit.validation.parity.checks import Check, can_run, check_optimizer, steps_for
+from optimkit.validation.parity.recording import files, record, torch_results
 from optimkit.validation.parity.schedules import compare_with_torch
+from optimkit.validation.parity.tiers import found as tiers
+from optimkit.validation.parity.tiers.found import TIERS, TierFindings
 from optimkit.validation.parity.trajectories import Way
 from optimkit.validation.processes import Work, in_processes
 from optimkit.validation.progress import watching
-from optimkit.validation.reference import ieee
+from optimkit.validation.reference import manifest
 from optimkit.validation.reference.cases import OPTIMIZERS, cases_of
 from optimkit.validation.reference.recordings import FOLDER, STEPS, load
 
@@ -48,6 +48,8 @@ class Findings:
     curves: dict[str, tuple[digits.Training, dict[str, Any]]] = field(default_factory=dict)
     functions: dict[str, functions.Tally] = field(default_factory=functions.nothing_yet)
     schedules: Any = None
+    asked: tuple[str, ...] = ()
+    tiers: TierFindings = field(default_factory=TierFindings)
     not_run: dict[str, str] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
@@ -61,7 +63,19 @@ class Findings:
     @property
     def held(self) -> bool:
         """Whether everything that was to be checked was, and held."""
-        return bool(self.checks) and not self.failures and not self.left
+        return self.something and not self.failures and not self.left
+
+    def wants(self, tier: str) -> bool:
+        """Whether a tier was asked for; without asking, all are."""
+        return not self.asked or tier in self.asked
+
+    @property
+    def something(self) -> bool:
+        """Whether anything was computed, and not only read."""
+        now = {tier for tier in ("stock", "drift", "oracle") if tier not in self.tiers.recorded}
+        return bool(self.checks or self.tiers.halves or self.tiers.compared) or any(
+            getattr(self.tiers, tier) for tier in now
+        )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,6 +89,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only these (all)",
     )
     parser.add_argument("--quick", action="store_true", help="100 steps instead of 1,000")
+    parser.add_argument(
+        "--tier",
+        action="append",
+        type=one_of("tier", TIERS),
+        metavar="TIER",
+        help="only this tier, with its details; may be given more than once: "
+        + "; ".join(f"{name}, {text}" for name, text in TIERS.items()),
+    )
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
         "--live", action="store_true", help="demand the installed torch; without it is an error"
@@ -103,18 +125,21 @@ def run(arguments: argparse.Namespace) -> int:
         raise Refusal("torch is not installed; pip install 'optimkit[torch]'")
     names = arguments.names or [name for name in OPTIMIZERS if hasattr(ok, name)]
     if arguments.record:
-        for option in ("json", "report", "quick"):
+        for option in ("json", "report", "quick", "tier"):
             if getattr(arguments, option):
                 raise Refusal(f"--record writes recordings, and nothing for --{option}")
-        return record(names, shown)
+        peers = [name for name in names if any(case.peer for case in cases_of(name))]
+        return record(peers, arguments.jobs, shown)
     live = has_torch and not arguments.recorded
-    found = validate(names, live, arguments.quick, arguments.jobs)
+    found = validate(names, live, arguments.quick, arguments.jobs, arguments.tier or ())
     if found.left and not found.checks:
         raise KeyboardInterrupt
     return deliver(arguments, overview.document(found), overview.as_json(found), shown, show)
 
 
-def validate(names: list[str], live: bool, quick: bool, jobs: int) -> Findings:
+def validate(
+    names: list[str], live: bool, quick: bool, jobs: int, asked: Sequence[str] = ()
+) -> Findings:
     """Run all the checks.
 
     Parameters
@@ -127,9 +152,12 @@ def validate(names: list[str], live: bool, quick: bool, jobs: int) -> Findings:
         Whether to make do with 100 steps.
     jobs : int
         How many processes check.
+    asked : sequence of str
+        Some of `TIERS`, or nothing for all.
     """
     begin = time.perf_counter()
-    found = Findings(live, quick)
+    found = Findings(live, quick, asked=tuple(asked))
+    chosen = [tier for tier in TIERS if found.wants(tier)]
     found.own = {
         "optimkit": ok.__version__,
         "numpy": np.__version__,
@@ -140,33 +168,49 @@ def validate(names: list[str], live: bool, quick: bool, jobs: int) -> Findings:
     with watching("what there is to check with", 1.0):
         ways, found.not_run = parity.ways()
     found.steps = {way: steps_for(way, place, quick) for place, way in enumerate(ways)}
+    found.steps = {
+        way: steps
+        for place, (way, steps) in enumerate(found.steps.items())
+        if ("engines" if place else "bitwise") in chosen
+    }
     peers = [name for name in names if any(case.peer for case in cases_of(name))]
     found.not_run |= {name: "torch has no such optimizer" for name in names if name not in peers}
     if not live:
         absent = [name for name in peers if not (FOLDER / f"{name}.npz").exists()]
         found.not_run |= dict.fromkeys(absent, "no recording; optimkit validate --record")
         peers = [name for name in peers if name not in absent]
+        manifest.check(FOLDER, files(peers))
     found.not_run |= {
         f"sparse gradients, {way.name}": "no sparse gradients for this library"
-        for way in ways
+        for way in found.steps
         for name in peers
         if any(not can_run(case, way) for case in cases_of(name))
     }
-    steps = [step for step in STEPS if step <= max(max(s) for s in found.steps.values())]
-    with _reference(live, peers, steps) as (folder, died):
+    last = max((max(steps) for steps in found.steps.values()), default=0)
+    steps = [step for step in STEPS if step <= last]
+    with torch_results(live and last > 0, peers, steps, FOLDER) as (folder, died):
         work: dict[str, Work] = {
-            name: (check_optimizer, (name, folder / f"{name}.npz", found.steps)) for name in peers
+            name: (check_optimizer, (name, folder / f"{name}.npz", found.steps))
+            for name in peers
+            if found.steps
         }
+        work |= _tiers(found, chosen, peers, ways)
         trained = [name for name in digits.RUNS if name in peers]
-        if find_spec("sklearn") is None:
+        if "bitwise" not in chosen:
+            trained = []
+        elif find_spec("sklearn") is None:
             found.not_run["handwritten digits"] = "scikit-learn is not installed"
-        elif trained:
+        if trained and find_spec("sklearn") is not None:
             work["digits"] = (_digits, (trained, folder / "digits.json"))
-        if live or (folder / functions.FILE).exists():
+        if "bitwise" not in chosen:
+            pass
+        elif live or (folder / functions.FILE).exists():
             work["functions"] = (functions.check, (folder / functions.FILE, live))
         else:
             found.not_run["schedulers, averages, clipping"] = "no recording; validate --record"
-        if live:
+        if "bitwise" not in chosen:
+            pass
+        elif live:
             work["random schedules"] = (compare_with_torch, (60 if quick else 600, 0))
         else:
             found.not_run["random schedules, update_bn"] = "needs torch itself"
@@ -180,9 +224,12 @@ def validate(names: list[str], live: bool, quick: bool, jobs: int) -> Findings:
                     found.functions = result
                 elif name == "digits":
                     found.curves = result
+                elif tiers.SEPARATOR in name:
+                    found.tiers.add(name, result)
                 else:
                     found.checks += result[0]
-        found.origin = load(folder / f"{peers[0]}.npz").origin if peers else {}
+        if found.checks:
+            found.origin = load(folder / f"{peers[0]}.npz").origin
     if found.schedules is not None:
         for name, counts in found.schedules.by_name.items():
             found.functions[name].add_random(**counts)
@@ -192,29 +239,35 @@ def validate(names: list[str], live: bool, quick: bool, jobs: int) -> Findings:
     return found
 
 
+def _tiers(
+    found: Findings, chosen: Sequence[str], names: Sequence[str], ways: Sequence[Way]
+) -> dict[str, Work]:
+    """Read what was recorded of the tiers beyond equal bits; return what is to be computed."""
+    kept, computed = [tier for tier in tiers.KINDS if tier in chosen], list(chosen)
+    if find_spec("ml_dtypes") is None:
+        found.not_run["half precision"] = "ml-dtypes is not installed"
+        computed = [tier for tier in computed if tier != "engines"]
+    if not found.live and kept:
+        if (FOLDER / tiers.FILE).exists():
+            found.tiers = tiers.recorded(FOLDER / tiers.FILE, kept, names)
+        else:
+            found.not_run["stock, drift, oracle"] = "no recording; optimkit validate --record"
+            computed = [tier for tier in computed if tier not in kept]
+    if "oracle" in computed and find_spec("mpmath") is None:
+        found.not_run["oracle"] = "mpmath is not installed"
+        computed.remove("oracle")
+    return tiers.work(computed, names, found.live, found.quick, ways)
+
+
 def _weights(work: Mapping[str, Work], found: Findings) -> dict[str, float]:
     """About how many seconds each piece of work takes: by the steps that an optimizer runs."""
     weights = {"digits": 4.0, "functions": 2.0, "random schedules": 10.0}
     steps = sum(max(steps) for steps in found.steps.values())
+    weights |= {name: 3.0 if found.live else 1.0 for name in work if tiers.SEPARATOR in name}
     for name in work.keys() - weights.keys():
         runs = sum(len(case.dtypes) for case in cases_of(name) if case.peer)
         weights[name] = 1 + SECONDS_A_STEP * runs * steps
     return weights
-
-
-def record(names: list[str], console: Any) -> int:
-    """Write the recordings anew."""
-    peers = [name for name in names if any(case.peer for case in cases_of(name))]
-    FOLDER.mkdir(exist_ok=True)
-    with _reference(True, peers, list(STEPS)) as (folder, died):
-        waiting: dict[str, Work] = {
-            name: (shutil.copy, (folder / f"{name}.npz", FOLDER)) for name in peers
-        }
-        for rest in (functions.FILE, "digits.json"):
-            waiting[rest] = (shutil.copy, (folder / rest, FOLDER))
-        for name, path in in_processes(waiting, 1, died=died):
-            console.print(f"{name}: {path}", highlight=False)
-    return 0
 
 
 def _digits(names: list[str], path: Path) -> dict[str, tuple[digits.Training, dict[str, Any]]]:
@@ -236,36 +289,10 @@ def _failures(found: Findings) -> list[str]:
     for name, tally in found.functions.items():
         if tally.problem:
             failures.append(f"{name}: {tally.problem}")
-        elif "functions" in found.left or tally.values:
+        elif not found.wants("bitwise") or "functions" in found.left or tally.values:
             continue
         elif found.live or name not in functions.TORCH_ALONE:
             failures.append(f"{name} was not checked")
     if found.schedules is not None and found.schedules.mismatches:
         failures.append(f"random schedules: {found.schedules.first_mismatch}")
-    return failures
-
-
-@contextmanager
-def _reference(
-    live: bool, names: list[str], steps: list[int]
-) -> Iterator[tuple[Path, Callable[[], str | None]]]:
-    """Give the folder with torch's results, and a function that tells why no more will come."""
-    if not live:
-        yield FOLDER, lambda: "the recordings are not there; optimkit validate --record"
-        return
-    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as errors:
-        process = ieee.start(Path(folder), names, steps, errors)
-
-        def died() -> str | None:
-            if process.poll() is None:
-                return None
-            errors.seek(0)
-            return (
-                f"torch's process ended with status {process.returncode}: {errors.read()[-2000:]}"
-            )
-
-        try:
-            yield Path(folder), died
-        finally:
-            process.terminate()
-            process.wait()
+    return [*failures, *found.tiers.failures()]

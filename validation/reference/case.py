@@ -84,6 +84,7 @@ NO_MEMORY = replace(
     zeros="lerp with weight 1: torch's vector loop and its loop over the rest of a tensor differ",
 )
 EVERYTHING = replace(PLAIN, setting="everything at once")
+HALVES = replace(EVERYTHING, dtypes=("float16", "bfloat16"))
 NOT_FINITE = replace(PLAIN, setting="not finite")
 MUON = replace(
     PLAIN,

@@ -7,6 +7,7 @@ from optimkit.validation.reference.case import (
     COMPLEX,
     DISTINCT_ROWS,
     EVERYTHING,
+    HALVES,
     LINE,
     LINE_OWN,
     MUON,
@@ -70,6 +71,8 @@ CASES = (
         amsgrad=True,
     ),
     case("Adam", "infinities and NaN", NOT_FINITE, lr=0.01, weight_decay=0.1, amsgrad=True),
+    case("Adam", "half precision", HALVES),
+    case("Adam", "half precision, all together", HALVES, weight_decay=0.1, amsgrad=True),
     # AdamW
     case("AdamW", "defaults"),
     case("AdamW", "lr, weight_decay", lr=0.03, weight_decay=0.1),
@@ -80,6 +83,8 @@ CASES = (
     case("AdamW", "complex", COMPLEX, lr=0.01, amsgrad=True),
     case("AdamW", "groups, schedule, missing gradients, shapes", EVERYTHING, lr=0.01, amsgrad=True),
     case("AdamW", "infinities and NaN", NOT_FINITE, lr=0.01, amsgrad=True),
+    case("AdamW", "half precision", HALVES),
+    case("AdamW", "half precision, amsgrad, maximize", HALVES, amsgrad=True, maximize=True),
     # Adadelta
     case("Adadelta", "defaults"),
     case("Adadelta", "lr", lr=0.3),

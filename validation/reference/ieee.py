@@ -9,7 +9,6 @@ left is the formula, each operation rounded once.
 from __future__ import annotations
 
 import argparse
-import inspect
 import json
 import os
 import platform
@@ -23,24 +22,9 @@ from typing import IO, Any
 import numpy as np
 
 from optimkit.validation.parity import digits, functions
-from optimkit.validation.reference.case import Case
 from optimkit.validation.reference.cases import OPTIMIZERS, cases_of
-from optimkit.validation.reference.inputs import (
-    gradients,
-    has_gradient,
-    objective,
-    parameters,
-    rate_factor,
-    touched_rows,
-)
-from optimkit.validation.reference.recordings import (
-    NUMBERS,
-    Recording,
-    Trajectory,
-    describe,
-    save,
-    snapshot,
-)
+from optimkit.validation.reference.recordings import Recording, describe, save
+from optimkit.validation.reference.torch_runs import numbers, tensor, trajectory
 
 
 def start(
@@ -82,62 +66,12 @@ def torch_with_ieee() -> Any:
 
     def sqrt(x: Any, *, out: Any = None) -> Any:
         with np.errstate(all="ignore"):
-            result = torch.from_numpy(np.asarray(np.sqrt(x.detach().numpy())))
+            result = tensor(torch, np.asarray(np.sqrt(numbers(x))))
         return result if out is None else out.copy_(result)
 
     torch.sqrt = torch.Tensor.sqrt = sqrt  # type: ignore[assignment,method-assign]
     torch.Tensor.sqrt_ = lambda x: x.copy_(sqrt(x))  # type: ignore[assignment,method-assign]
     return torch
-
-
-def trajectory(torch: Any, case: Case, dtype: str, steps: Sequence[int]) -> Trajectory:
-    """Run a case with torch.optim."""
-    setting = case.circumstances
-    params = [torch.nn.Parameter(torch.from_numpy(x)) for x in parameters(setting, dtype)]
-    kind = getattr(torch.optim, case.optimizer)
-    paths = {"foreach": False, "fused": False}
-    paths = {k: v for k, v in paths.items() if k in inspect.signature(kind).parameters}
-    optimizer = kind(
-        [{"params": [params[i] for i in g]} for g in setting.groups], **case.options, **paths
-    )
-    rates = [group["lr"] * (k + 1) for k, group in enumerate(optimizer.param_groups)]
-    steps = [step for step in steps if step <= setting.longest]
-    grads = gradients(setting, dtype, max(steps))
-
-    def closure() -> float:
-        loss, columns = objective([p.detach().numpy() for p in params])
-        for p, g in zip(params, columns, strict=True):
-            p.grad = torch.from_numpy(g)
-        return loss
-
-    result: Trajectory = {}
-    for step in range(1, max(steps) + 1):
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * (rate_factor(step) if setting.scheduled else 1.0)
-        if setting.closure:
-            optimizer.step(closure)
-        else:
-            for i, p in enumerate(params):
-                given = has_gradient(setting, i, step)
-                grad = torch.from_numpy(grads[i][step - 1, ...].copy())
-                if setting.sparse:
-                    rows = torch.from_numpy(touched_rows(setting, i, step))
-                    grad = torch.sparse_coo_tensor(
-                        rows[None], grad[: len(rows)], p.shape, check_invariants=True
-                    )
-                p.grad = grad if given else None
-            optimizer.step()
-        if step in steps:
-            states = [
-                {
-                    k: v.numpy() if torch.is_tensor(v) else v
-                    for k, v in state.items()
-                    if k in NUMBERS or not setting.closure
-                }
-                for state in (optimizer.state.get(p, {}) for p in params)
-            ]
-            result[step] = snapshot([p.detach().numpy() for p in params], states)
-    return result
 
 
 def record(torch: Any, optimizer: str, steps: Sequence[int], path: Path) -> None:

@@ -7,7 +7,7 @@ whose squares underflow, large values, gradients that are mostly zero.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -16,9 +16,11 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 COMPLEX = {"complex64": "float32", "complex128": "float64"}
-MANTISSA = {"float32": 23, "float64": 52}  # bits
-BIAS = {"float32": 127, "float64": 1023}  # of the exponent
-TINY = {"float32": -80, "float64": -540}  # exponent of a value whose square underflows
+MANTISSA = {"float32": 23, "float64": 52, "float16": 10, "bfloat16": 7}  # bits
+BIAS = {"float32": 127, "float64": 1023, "float16": 15, "bfloat16": 127}  # of the exponent
+# Exponents of a value whose square underflows, and of large parameters; gradients have 3 more.
+TINY = {"float32": -80, "float64": -540, "float16": -14, "bfloat16": -80}
+HUGE = {"float32": 33, "float64": 33, "float16": 4, "bfloat16": 33}
 
 # What an element is, by its place modulo ten; 0 to 4 are ordinary.
 ZERO, DENORMAL, SMALL, LARGE, SPARSE = range(5, 10)
@@ -92,7 +94,26 @@ SETTINGS = {
     "a closure": Setting(
         shapes=(((6,), "C"), ((2, 2), "C")), groups=((0, 1),), closure=True, longest=10
     ),
+    "ordinary values": Setting(shapes=(((60,), "C"),), tame=True),
 }
+# The circumstances of long runs beside ordinary torch, in place of those of a case. Muon's and
+# SparseAdam's steps take milliseconds, and 10,000 of them minutes.
+LONG = {
+    "a vector": Setting(shapes=(((240,), "C"),), tame=True, longest=10_000),
+    "matrices": SETTINGS["matrices"],
+    "tensors": replace(SETTINGS["tensors"], longest=10_000),
+    "rows of a table": SETTINGS["rows of a table"],
+}
+SETTINGS |= {f"{name}, many steps": setting for name, setting in LONG.items()}
+
+
+def number_type(dtype: str) -> Any:
+    """Return NumPy's dtype of this name; `ml_dtypes` has the one that NumPy lacks."""
+    if dtype == "bfloat16":
+        import ml_dtypes
+
+        return np.dtype(ml_dtypes.bfloat16)
+    return np.dtype(dtype)
 
 
 def rate_factor(step: int) -> float:
@@ -124,13 +145,14 @@ def parameters(setting: Setting, dtype: str) -> list[Array]:
         size = parts * int(np.prod(shape))
         raw = np.random.PCG64(1000 + i).random_raw(size)
         kind = _kinds(setting, size)
-        exponents = np.select([kind == SMALL, kind == LARGE], [TINY[real] + 0 * kind, 33], -4)
+        special: list[Any] = [TINY[real] + 0 * kind, HUGE[real]]
+        exponents = np.select([kind == SMALL, kind == LARGE], special, -4)
         exponents = exponents + (raw >> np.uint64(52)).astype(np.int64) % 6
         x = _floats(raw, raw >> np.uint64(63), exponents, real)
         x = np.where(kind == ZERO, x * 0, np.where(kind == DENORMAL, _denormals(raw, real), x))
         if setting.non_finite:
             x[-3:] = [np.inf, -np.inf, np.nan]
-        result.append(x.view(dtype).reshape(shape))
+        result.append(x.view(number_type(dtype)).reshape(shape))
     return result
 
 
@@ -146,7 +168,8 @@ def gradients(setting: Setting, dtype: str, steps: int) -> list[Array]:
         # from always positive to as often negative as positive
         often = (np.arange(size, dtype=np.uint64) * np.uint64(7)) % np.uint64(9)
         negative = (raw >> np.uint64(60)) < often
-        exponents = np.select([kind == SMALL, kind == LARGE], [TINY[real] + 0 * kind, 36], -8)
+        special: list[Any] = [TINY[real] + 0 * kind, HUGE[real] + 3]
+        exponents = np.select([kind == SMALL, kind == LARGE], special, -8)
         exponents = exponents + (raw >> np.uint64(52)).astype(np.int64) % 8
         x = _floats(raw, negative, exponents, real)
         absent = (kind == ZERO) | ((kind == SPARSE) & (raw % np.uint64(4) != 0))
@@ -154,7 +177,7 @@ def gradients(setting: Setting, dtype: str, steps: int) -> list[Array]:
         if setting.non_finite:
             for place, value in enumerate((np.inf, -np.inf, np.nan)):
                 x[5 + place :: 97, place::20] = value
-        x = x.view(dtype).reshape(steps, *shape)
+        x = x.view(number_type(dtype)).reshape(steps, *shape)
         x.setflags(write=False)
         result.append(x)
     return result
@@ -177,10 +200,10 @@ def _floats(raw: Array, negative: Array, exponents: Array, dtype: str) -> Array:
     bits = MANTISSA[dtype]
     mantissa = (raw & np.uint64(2**52 - 1)) >> np.uint64(52 - bits)
     exponent = (exponents + BIAS[dtype]).astype(np.uint64) << np.uint64(bits)
-    width = 8 * np.dtype(dtype).itemsize
+    width = 8 * number_type(dtype).itemsize
     sign = negative.astype(np.uint64) << np.uint64(width - 1)
     whole: Array = (sign | exponent | mantissa).astype(f"uint{width}")
-    return whole.view(dtype)
+    return whole.view(number_type(dtype))
 
 
 def _denormals(raw: Array, dtype: str) -> Array:

@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 
 from optimkit.validation.reference.case import Case
-from optimkit.validation.reference.inputs import Array
+from optimkit.validation.reference.inputs import COMPLEX, Array, number_type
 
 FOLDER = Path(__file__).with_name("recordings")
 STEPS = (1, 10, 100, 1000)  # what is compared
 
 # State that is a number for the whole parameter; torch keeps it as a float32 tensor.
 NUMBERS = ("step", "mu_product", "eta", "mu", "n_iter", "func_evals")
+
+STRETCHES = {"float32": "f4", "float64": "f8", "float16": "u2", "bfloat16": "u2"}  # as kept
 
 # From "0" (the first parameter) or "0.exp_avg" (its state) to the values.
 Snapshot = dict[str, Array]
@@ -46,7 +48,7 @@ def describe(case: Case) -> str:
 
 def save(recording: Recording, path: Path) -> None:
     """Write a recording: one stretch of numbers for each dtype, and an index."""
-    stretches: dict[str, list[Array]] = {"float32": [], "float64": []}
+    stretches: dict[str, list[Array]] = {name: [] for name in STRETCHES}
     index = []
     for (name, dtype), trajectory in recording.trajectories.items():
         steps: dict[int, list[tuple[str, str, list[int]]]] = {}
@@ -55,13 +57,14 @@ def save(recording: Recording, path: Path) -> None:
             for x in snapshot.values():
                 flat = np.ascontiguousarray(x).reshape(-1)
                 real = flat.view(flat.real.dtype)
-                stretches[real.dtype.name].append(real)
+                kind = real.dtype.name
+                stretches[kind].append(real.view(STRETCHES[kind]))
         index.append((name, dtype, steps))
     header = {"origin": recording.origin, "options": recording.options, "index": index}
     text = np.frombuffer(json.dumps(header).encode(), np.uint8)
     partial = path.with_suffix(".partial.npz")
-    arrays = {name: np.concatenate(x) if x else np.zeros(0) for name, x in stretches.items()}
-    np.savez_compressed(partial, header=text, float32=arrays["float32"], float64=arrays["float64"])
+    arrays: dict[str, Any] = {name: np.concatenate(x) for name, x in stretches.items() if x}
+    np.savez_compressed(partial, header=text, **arrays)
     os.replace(partial, path)
 
 
@@ -69,7 +72,7 @@ def load(path: Path) -> Recording:
     """Read what `save` wrote."""
     with np.load(path) as file:
         header = json.loads(bytes(file["header"]))
-        stretches = {name: file[name] for name in ("float32", "float64")}
+        stretches = {name: file[name] for name in STRETCHES if name in file}
     used = dict.fromkeys(stretches, 0)
     trajectories: dict[tuple[str, str], Trajectory] = {}
     for name, dtype, steps in header["index"]:
@@ -77,12 +80,13 @@ def load(path: Path) -> Recording:
         for step, entries in steps.items():
             snapshot: Snapshot = {}
             for label, kind, shape in entries:
-                real = np.dtype(kind).type(0).real.dtype
-                size = int(np.prod(shape)) * (np.dtype(kind).itemsize // real.itemsize)
-                start = used[real.name]
-                used[real.name] += size
-                stretch = stretches[real.name][start : start + size]
-                snapshot[label] = stretch.view(kind).reshape(shape)
+                dtype_of = number_type(kind)
+                real = COMPLEX.get(kind, kind)
+                size = int(np.prod(shape)) * (2 if kind in COMPLEX else 1)
+                start = used[real]
+                used[real] += size
+                stretch = stretches[real][start : start + size]
+                snapshot[label] = stretch.view(dtype_of).reshape(shape)
             trajectory[int(step)] = snapshot
         trajectories[name, dtype] = trajectory
     return Recording(header["origin"], trajectories, header["options"])

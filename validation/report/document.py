@@ -120,10 +120,19 @@ Part = str | Tabular | Curves | Histogram | Bars | Code
 
 @dataclass
 class Section:
-    """A heading and what stands under it; a `str` is a paragraph."""
+    """A heading and what stands under it; a `str` is a paragraph.
+
+    Attributes
+    ----------
+    title : str
+    parts : list of Part
+    page_only : bool
+        Whether it is a detail that a terminal leaves out.
+    """
 
     title: str
     parts: list[Part] = field(default_factory=list)
+    page_only: bool = False
 
 
 @dataclass

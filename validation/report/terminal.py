@@ -40,6 +40,8 @@ def show(document: Document, console: Any) -> None:
     console : rich.console.Console
     """
     for section in document.sections:
+        if section.page_only:
+            continue
         if not any(isinstance(part, Tabular) and part.title for part in section.parts):
             line(console, section.title, "bold")
         for part in section.parts:
