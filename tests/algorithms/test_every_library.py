@@ -44,7 +44,9 @@ def rule_of(case: Case) -> type[ok.Optimizer]:
 
 
 # Cases that differ in their setting alone are one case here.
-BY_OPTIONS = {(case.optimizer, repr(case.options), case.dtypes): case for case in CASES}
+BY_OPTIONS = {
+    (case.optimizer, repr(case.options), case.dtypes): case for case in CASES if not case.halves
+}
 TABLE = [case for case in BY_OPTIONS.values() if "update" in vars(rule_of(case))]
 
 

@@ -23,7 +23,9 @@ REFUSED = sorted(
     name for name in ok.__all__ if not getattr(getattr(ok, name), "differentiable", True)
 )
 ELEMENTWISE = [
-    case for case in CASES if case.optimizer not in REFUSED and not case.circumstances.sparse
+    case
+    for case in CASES
+    if case.optimizer not in REFUSED and not case.circumstances.sparse and not case.halves
 ]
 RULES = sorted({case.optimizer for case in ELEMENTWISE})
 Place = tuple[str, int | None]  # an option, or one of a pair

@@ -62,7 +62,7 @@ def test_from_recordings(tmp_path):
         assert "Same weights, recorded" in " ".join(result.stdout.split())
         assert found["digits"]["SGD"]["torch"]["recorded"] is True
     page = files[1].read_text()
-    assert page.count('class="chart"') == HAS_SKLEARN
+    assert page.count('class="chart"') == HAS_SKLEARN + 3  # and histograms and drift
     assert "<script" not in page
     assert "src=" not in page
     assert "Everything held" in page

@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import optimkit as ok
-from optimkit.backends.memory import HALF
 from optimkit.validation.parity import trajectories as parity
 from optimkit.validation.parity.trajectories import Difference, Way
 from optimkit.validation.reference.case import Case
 from optimkit.validation.reference.cases import cases_of
 from optimkit.validation.reference.recordings import STEPS, Recording, load
 
-HALF_DTYPES = frozenset(HALF)
 STALE = "no recording of these options; make one with optimkit validate --record"
 
 
@@ -46,7 +44,7 @@ def learning_rate(case: Case) -> float:
 
 def can_run(case: Case, way: Way) -> bool:
     """Whether a way has what a case needs: the standard has no sparse gradients and no halves."""
-    beyond = case.circumstances.sparse or not HALF_DTYPES.isdisjoint(case.dtypes)
+    beyond = case.circumstances.sparse or case.halves
     return not (beyond and way.library == "array_api_strict")
 
 

@@ -160,7 +160,7 @@ def _summary(found: Findings) -> Tabular:
         "arithmetic relative to ordinary torch's.",
     ]
     if found.tiers.recorded:
-        notes.append("recorded: read from a file, not computed now.")
+        notes.append("rec.: recorded, read from a file, not computed now.")
     return Tabular("Every optimizer, every tier", ["Optimizer", *TIERS], rows, notes)
 
 

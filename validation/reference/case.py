@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from optimkit.backends.memory import HALF
 from optimkit.validation.reference.inputs import SETTINGS, Setting
 
 
@@ -68,6 +69,11 @@ class Case:
         return f"{self.tolerance:g}{unit}"
 
     @property
+    def halves(self) -> bool:
+        """Whether it is of half precision, where torch's fused path is the reference."""
+        return not set(HALF).isdisjoint(self.dtypes)
+
+    @property
     def circumstances(self) -> Setting:
         """The setting itself."""
         return SETTINGS[self.setting]
@@ -84,7 +90,7 @@ NO_MEMORY = replace(
     zeros="lerp with weight 1: torch's vector loop and its loop over the rest of a tensor differ",
 )
 EVERYTHING = replace(PLAIN, setting="everything at once")
-HALVES = replace(EVERYTHING, dtypes=("float16", "bfloat16"))
+HALVES = replace(EVERYTHING, dtypes=("bfloat16", "float16"))
 NOT_FINITE = replace(PLAIN, setting="not finite")
 MUON = replace(
     PLAIN,

@@ -34,7 +34,7 @@ def entry(path: Path) -> dict[str, Any]:
         digest.update(json.dumps(content, sort_keys=True).encode())
         return {"sha256": digest.hexdigest(), "origin": origin}
     origin = {}
-    with np.load(path) as file:
+    with path.open("rb") as opened, np.load(opened) as file:  # closed also if it is damaged
         for name in sorted(file.files):
             array = file[name]
             if name == "header":

@@ -10,7 +10,7 @@ from optimkit.validation.parity.tiers.found import TierFindings
 from optimkit.validation.parity.tiers.stock import KINDS, PerStep
 from optimkit.validation.report.document import Cell, Curves, Histogram, Part, Section, Tabular
 
-RECORDED = "recorded"
+RECORDED = "rec."  # in a cell; a note says what it means
 
 
 def mark(held: bool) -> Cell:
