@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-# Threads of torch that wait sleep, for those of another process at the tests: set before its import.
+# Threads of torch that wait are to sleep, for those of another process: set before its import.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from collections.abc import Iterator
