@@ -244,18 +244,12 @@ def _tiers(
 ) -> dict[str, Work]:
     """Read what was recorded of the tiers beyond equal bits; return what is to be computed."""
     kept, computed = [tier for tier in tiers.KINDS if tier in chosen], list(chosen)
-    if find_spec("ml_dtypes") is None:
-        found.not_run["half precision"] = "ml-dtypes is not installed"
-        computed = [tier for tier in computed if tier != "engines"]
     if not found.live and kept:
         if (FOLDER / tiers.FILE).exists():
             found.tiers = tiers.recorded(FOLDER / tiers.FILE, kept, names)
         else:
             found.not_run["stock, drift, oracle"] = "no recording; optimkit validate --record"
             computed = [tier for tier in computed if tier not in kept]
-    if "oracle" in computed and find_spec("mpmath") is None:
-        found.not_run["oracle"] = "mpmath is not installed"
-        computed.remove("oracle")
     return tiers.work(computed, names, found.live, found.quick, ways)
 
 

@@ -66,7 +66,8 @@ class Accuracy:
         The mean over the cases, and the worst of them, of those that both have.
     allowed : float
         Torch's multiply-adds are rounded once, where a product and a sum are rounded twice: of `n`
-        rounding errors it has `n - m`, and ours may be `n / (n - m)` times as large.
+        rounding errors it has `n - m`, and ours may be `n / (n - m)` times as large, as a mean over
+        the cases. This is an estimate and no bound: errors also cancel, and single cases exceed it.
     held : bool
         Whether the mean error is at most torch's, times `allowed`.
     """
@@ -169,5 +170,5 @@ def verdicts(found: Iterable[Exactness]) -> Iterator[Accuracy]:
             max(one.worst for one in ones),
             float(np.mean([one.torch_mean for one in ones if one.torch_mean is not None])),
             max(one.torch_worst or 0.0 for one in ones),
-            max(one.roundings / max(one.roundings - one.fused, 1) for one in ones),
+            float(np.mean([one.roundings / max(one.roundings - one.fused, 1) for one in ones])),
         )
