@@ -20,6 +20,7 @@ from optimkit.validation.comparison.texts import Text
 MARGIN = 8  # a correct implementation may be this much farther off than the samples
 # A search amplifies rounding from step to step, by a factor that samples tell but roughly.
 SEARCH_MARGIN = 64
+LASTING = 0.25  # of the most that any element is moved by: products of matrices carry it on
 SCALAR_SAMPLES = 8
 
 
@@ -41,7 +42,8 @@ class Spread:
     def _sampled(self) -> tuple[dict[str, Array], Array]:
         function = self.text.function(**_exact(self.text))
         runs, edge = sampled(function, self.text.optimizer, self.hyper, self.probe)
-        for text in UNROUNDED.applied(self.text):  # how far bfloat16 moves it, at least
+        unrounded = [*UNROUNDED.applied(self.text)]
+        for text in unrounded:  # how far bfloat16 moves it, at least
             runs.append(run(text.function(), text.optimizer, self.hyper, self.probe))
         if self.probe.start.dtype == np.float64:  # in which numbers round as arrays do
             runs += self._moved(COMPUTED, 2.0**-52, 1 if self.probe.losses else 3)
@@ -50,6 +52,10 @@ class Spread:
             for name, reference in self.reference.values.items():
                 values = [made.values[name] for made in runs if name in made.values]
                 far = farthest(values, reference)
+                if unrounded and name == "param":  # what it was once moved by stays
+                    inside = far[:, ~edge & np.isfinite(far).all(0)]
+                    most = np.maximum.accumulate(inside.max(1, initial=0.0))
+                    far = np.maximum(far, LASTING * most[:, None])
                 margin = SEARCH_MARGIN if self.probe.losses else MARGIN
                 spreads[name] = margin * (far + np.abs(np.spacing(reference)))
         return spreads, edge
