@@ -66,6 +66,8 @@ def test_a_file_that_nobody_recorded(folder):
     (folder / manifest.FILE).write_text("{")
     with pytest.raises(Refusal, match="damaged"):
         manifest.check(folder, NAMES)
+    assert set(manifest.update(folder, NAMES).values()) == {"new"}
+    manifest.check(folder, NAMES)
 
 
 def test_what_is_absent_is_not_refused(tmp_path):

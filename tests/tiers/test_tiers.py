@@ -268,6 +268,16 @@ def test_what_is_kept_of_other_optimizers_stays(tmp_path):
     assert [entry["optimizer"] for entry in content["stock"]] == ["SGD", "Adam"]
 
 
+def test_other_conditions_are_not_mixed(tmp_path):
+    path, origin = tmp_path / "kept.json", {"torch": "1", "date": "today"}
+    both = [stock.PerStep(name, "float32", "for-loop") for name in ("Adam", "SGD")]
+    tiers.keep(tiers.TierFindings(stock=both), origin, path, path)
+    assert tiers.mixed(path, ["SGD"], {"torch": "1", "date": "tomorrow"}) == ""
+    assert tiers.mixed(path, ["SGD"], {"torch": "2"}) == "torch 1, not 2"
+    assert tiers.mixed(path, ["SGD", "Adam"], {"torch": "2"}) == ""
+    assert tiers.mixed(tmp_path / "none.json", ["SGD"], origin) == ""
+
+
 def test_all_is_said_only_of_all():
     assert percent(10, 10) == "100 %"
     assert percent(99_999_999, 100_000_000) == "< 100 %"

@@ -16,6 +16,7 @@ from optimkit.validation.parity import functions
 from optimkit.validation.parity.tiers import found as tiers
 from optimkit.validation.processes import Work, in_processes
 from optimkit.validation.reference import ieee, manifest
+from optimkit.validation.reference.cases import OPTIMIZERS, cases_of
 from optimkit.validation.reference.recordings import FOLDER, STEPS
 
 DIGITS = "digits.json"
@@ -74,11 +75,22 @@ def record(names: Sequence[str], jobs: int, console: Any, folder: Path = FOLDER)
     Raises
     ------
     Refusal
-        If the folder may not be written, or a process ends without results.
+        If the folder may not be written, if what is kept of other optimizers is damaged or of other
+        conditions, or if a process ends without results.
     """
     folder.mkdir(exist_ok=True)
     if not os.access(folder, os.W_OK):
         raise Refusal(f"{folder} may not be written; record in a clone of the repository")
+    everything = {name for name in OPTIMIZERS if any(case.peer for case in cases_of(name))}
+    origin, kept = _conditions(), None
+    if not everything <= set(names):  # or else all is made anew, whatever is there
+        kept = folder / tiers.FILE
+        manifest.check(folder, [tiers.FILE])
+        if unlike := tiers.mixed(kept, names, origin):
+            raise Refusal(
+                f"{tiers.FILE} is of other conditions ({unlike}); {manifest.MADE_BY}, without "
+                "names, makes all of it anew"
+            )
     measured = tiers.TierFindings()
     with torch_results(True, names, STEPS) as (made, died):
         waiting: dict[str, Work] = {
@@ -89,7 +101,7 @@ def record(names: Sequence[str], jobs: int, console: Any, folder: Path = FOLDER)
             if tiers.SEPARATOR in name:
                 measured.add(name, result)
     with replacing(folder / tiers.FILE) as new:
-        tiers.keep(measured, _conditions(), folder / tiers.FILE, Path(new))
+        tiers.keep(measured, origin, kept, Path(new))
     for name, said in manifest.update(folder, files(names)).items():
         console.print(f"{name}: {SAID[said]}", highlight=False)
     failures = [*measured.failures()]

@@ -64,7 +64,11 @@ def read(folder: Path) -> dict[str, dict[str, Any]]:
 
 def update(folder: Path, names: Iterable[str]) -> dict[str, str]:
     """Enter these recordings; return of each whether it is ``same``, ``other`` or ``new``."""
-    entries, said = read(folder), {}
+    said = {}
+    try:
+        entries = read(folder)
+    except Refusal:  # damaged: what is not recorded now will be missing, and refused
+        entries = {}
     for name in names:
         now = entry(folder / name)
         before = entries.get(name)

@@ -14,6 +14,7 @@ from optimkit.validation.parity.tiers.drift import Drift
 from optimkit.validation.parity.tiers.exactness import Exactness, verdicts
 from optimkit.validation.parity.tiers.stock import PerStep
 from optimkit.validation.parity.trajectories import Way
+from optimkit.validation.reference.cases import OPTIMIZERS
 
 # What is asked for by --tier, and what it is.
 TIERS = {
@@ -118,15 +119,27 @@ def work(
     return found
 
 
-def keep(found: TierFindings, origin: Mapping[str, Any], old: Path, new: Path) -> None:
+def keep(found: TierFindings, origin: Mapping[str, Any], old: Path | None, new: Path) -> None:
     """Write what was computed with torch; of other optimizers, what the old file has stays."""
-    before = read(old) if old.exists() else {}
+    before = read(old) if old is not None and old.exists() else {}
     content: dict[str, Any] = {"origin": dict(origin)}
     for kind in KINDS:
         entries = [asdict(x) for x in getattr(found, kind)]
         fresh = {entry["optimizer"] for entry in entries}
-        content[kind] = [x for x in before.get(kind, []) if x["optimizer"] not in fresh] + entries
+        entries += [x for x in before.get(kind, []) if x["optimizer"] not in fresh]
+        content[kind] = sorted(entries, key=lambda x: OPTIMIZERS.index(x["optimizer"]))
     new.write_text(json.dumps(content) + "\n", encoding="utf-8")
+
+
+def mixed(path: Path, names: Sequence[str], origin: Mapping[str, Any]) -> str:
+    """Say why numbers of these optimizers cannot join the others of a file, if that is so."""
+    content = read(path) if path.exists() else {}
+    others = {x["optimizer"] for kind in KINDS for x in content.get(kind, [])} - set(names)
+    before = content.get("origin", {})
+    unlike = [name for name in origin if name != "date" and before.get(name) != origin[name]]
+    if not others or not unlike:
+        return ""
+    return ", ".join(f"{name} {before.get(name)}, not {origin[name]}" for name in unlike)
 
 
 def read(path: Path) -> dict[str, Any]:
