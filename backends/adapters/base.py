@@ -218,6 +218,10 @@ class Adapter(ABC):
         else:
             param.grad = self.namespace(param.grad).zeros_like(param.grad)
 
+    def divided(self, x: Any, number: int) -> Any:
+        """Return an array or a view over a number: divided, not times the reciprocal."""
+        return x / number
+
     def divide_gradients(self, params: Sequence[Any], number: int) -> None:
         """Divide the gradients that parameters keep, in place where they can be written to."""
         raise NotImplementedError

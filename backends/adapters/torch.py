@@ -237,10 +237,18 @@ class TorchAdapter(Adapter):
         else:
             param.grad.zero_()
 
+    def divided(self, x: Any, number: int) -> Any:
+        if not isinstance(x, Tensor) or x.is_cpu or x.is_complex():
+            return x / number
+        # There torch multiplies with the reciprocal of a number, but divides by a tensor.
+        wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+        return (wide / torch.full((), number, dtype=wide.dtype, device=x.device)).to(x.dtype)
+
     def divide_gradients(self, params: Sequence[Any], number: int) -> None:
         grads = list({id(param.grad): param.grad for param in params}.values())
         with torch.no_grad():
-            if set(map(type, grads)) == {Tensor} and all(map(Tensor.is_contiguous, grads)):
+            plain = set(map(type, grads)) == {Tensor} and all(map(Tensor.is_contiguous, grads))
+            if plain and all(grad.is_cpu for grad in grads):
                 torch._foreach_div_(grads, number)
                 return
             known = {}
@@ -249,7 +257,8 @@ class TorchAdapter(Adapter):
                 if id(grad) not in known:
                     strided = grad.layout is torch.strided
                     apart = not strided or not overlaps_itself(grad.shape, grad.stride())
-                    known[id(grad)] = grad.div_(number) if apart else grad / number
+                    new = self.divided(grad, number)
+                    known[id(grad)] = grad.copy_(new) if apart else new
                 param.grad = known[id(grad)]
 
     def scalar(self, number: float) -> Any:

@@ -80,7 +80,7 @@ class RecordingAdapter(FollowedTensors):
     def divide_gradients(self, params: Sequence[Any], number: int) -> None:
         with torch.enable_grad():
             for param in params:
-                param.grad = param.grad / number
+                param.grad = self.divided(param.grad, number)
 
     def running_on(self, x: Any) -> AbstractContextManager[Any]:
         if torch.is_inference_mode_enabled():

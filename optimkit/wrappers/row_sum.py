@@ -47,7 +47,7 @@ def total_of_rows(found: Sequence[RowSparse], array: Any, divisor: int) -> RowSp
         values = _joined([rows.values for rows in found])
         if divisor != 1:
             (indices,), view = adapter.coalesce(Entries((indices,), values, shape))
-            values = adapter.wrap(view / divisor, values[: len(view)])
+            values = adapter.wrap(adapter.divided(view, divisor), values[: len(view)])
         return RowSparse(indices, values, shape)
 
 

@@ -52,11 +52,28 @@ def run(
     ]
 
 
+def normal(x: Any) -> Any:
+    """The same with zeros for numbers that are denormal, or make such products."""
+    if x is None or x.dtype not in ("float32", "complex64"):
+        return x
+    parts = np.array(x)[..., None].view(np.float32)
+    parts[np.abs(parts) < 1e-12] *= 0
+    return parts.view(x.dtype)[..., 0]
+
+
 def run_on(
-    library: Library, case: Case, dtype: str, shapes: Any, array: Any = None, **how: Any
+    library: Library,
+    case: Case,
+    dtype: str,
+    shapes: Any,
+    array: Any = None,
+    given: Any = None,
+    **how: Any,
 ) -> Any:
-    """`run` a case of the table on a library, as NumPy's arrays."""
+    """`run` a case of the table on a library, as NumPy's arrays; `given` makes others of them."""
     starts, rows = problem(case, dtype, shapes)
+    if given is not None:
+        starts, rows = list(map(given, starts)), [list(map(given, row)) for row in rows]
     params = list(map(array or library.array, starts))
     grads = [list(map(library.array, row)) for row in rows]
     found = run(transformation(rule_of(case), case.options), params, grads, **how)
@@ -72,6 +89,7 @@ __all__ = [
     "EMPTY",
     "SHAPES",
     "expected",
+    "normal",
     "np",
     "rule_of",
     "run",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from conftest import assert_same_bits
 from libraries import LIBRARIES, Library
-from runs import CASES, EMPTY, SHAPES, expected, rule_of, run, run_on, transformation
+from runs import CASES, EMPTY, SHAPES, expected, normal, rule_of, run, run_on, transformation
 
 import optimkit as ok
 from optimkit.validation.reference.case import Case
@@ -45,8 +45,14 @@ def test_other_libraries(case: Case, library: Library) -> None:
     if case.optimizer == "Muon" and library.name == "torch":
         pytest.skip("there its class has torch's products, which test_muon_on_tensors looks at")
     for dtype in case.dtypes:
-        found = run_on(library, case, dtype, FEW)
-        compare(found, expected(case.name, dtype, FEW), f"{case.name}, {dtype}")
+        if library.name == "cupy":  # whose kernels take denormal numbers of float32 for zero
+            found, want = (
+                run_on(where, case, dtype, FEW, given=normal)
+                for where in (library, LIBRARIES["numpy"])
+            )
+        else:
+            found, want = run_on(library, case, dtype, FEW), expected(case.name, dtype, FEW)
+        compare(found, want, f"{case.name}, {dtype}")
 
 
 @pytest.mark.parametrize("case", SOME, ids=lambda case: case.name)

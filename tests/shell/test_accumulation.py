@@ -80,6 +80,21 @@ def test_dtypes(engine: str, dtype: str, reduction: str) -> None:
             assert_same_bits(x, y)
 
 
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+def test_gradients_that_tensors_keep_are_divided(dtype: str, device: str) -> None:
+    """Not multiplied with a reciprocal, as torch does on a device."""
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("torch finds no CUDA device here")
+    kept = batch(0, dtype)[0]
+    param = torch.nn.Parameter(torch.zeros(5, dtype=getattr(torch, dtype), device=device))
+    ours = ok.accumulate(ok.SGD([param], lr=1.0), N)
+    for k in range(1, N + 1):
+        param.grad = k * torch.from_numpy(kept).to(device)
+        ours.step()
+    assert_same_bits((-param).detach().cpu().numpy(), total([[3 * kept], [None], [None]])[0])
+
+
 def test_half_precision_is_added_up_in_full(engine: str) -> None:
     ml_dtypes = pytest.importorskip("ml_dtypes", reason="NumPy's bfloat16")
     for dtype in (np.float16, ml_dtypes.bfloat16):
