@@ -76,9 +76,19 @@ def _names(table: Timings, workloads: list[str], extra: bool = True) -> list[str
     return [n for n in every if extra or not (n.endswith(AGAIN) or n == roofline.NAME)]
 
 
+def _digits(x: float) -> int:
+    """How many digits after the point a ratio or a time is shown with."""
+    return 1 if x >= 10 else 2 if x >= 0.095 else 3
+
+
+def number(x: float | None) -> str:
+    """A ratio or a time, if there is one."""
+    return NONE if x is None else f"{x:.{_digits(x)}f}"
+
+
 def said(spread: Quartiles) -> str:
     """A ratio with its quartiles."""
-    digits = 1 if spread.middle >= 10 else 2 if spread.middle >= 0.095 else 3
+    digits = _digits(spread.middle)
     low, middle, high = (f"{x:.{digits}f}" for x in spread)
     return f"{middle} ({low}-{high})"
 
@@ -162,7 +172,7 @@ def _other(table: Timings) -> Section:
     for workload, turns in table.turns.items():
         if turns:
             ratios = [table.spread(workload, name) for name in names]
-            cells = [NONE if spread is None else f"{spread.middle:.2f}" for spread in ratios]
+            cells = [number(spread and spread.middle) for spread in ratios]
             rows.append(
                 [workload, *cells, f"{table.seconds(workload, table.reference) * 1e6:,.0f}"]
             )
@@ -182,15 +192,12 @@ def _other(table: Timings) -> Section:
 
 
 def _alone(optimizer: str, results: Results) -> Tabular:
-    def seconds(x: float | None) -> str:
-        return NONE if x is None else f"{x:.2f}" if x >= 0.1 else f"{x:.3f}"
-
     rows = [
         [
             name,
-            seconds(found.first),
-            seconds(found.cached),
-            NONE if found.memory is None else f"{found.memory:.2f}",
+            number(found.first),
+            number(found.cached),
+            number(found.memory),
         ]
         for name, found in results.alone[optimizer].items()
     ]
@@ -214,12 +221,11 @@ def _figures(figures: list[Bound], bounds: bool, title: str) -> Tabular:
         value = f"{figure.value:.2f}" if figure.spread is None else said(figure.spread)
         row: list[str | Cell] = [figure.what, f"{value} {figure.unit}".strip()]
         if bounds:
-            known = figure.bound is not None
-            row.append(f"{figure.bound:g} {figure.unit}".strip() if known else "")
-            verdict = Cell("held", "good") if figure.held else Cell("missed", "bad")
-            row.append(verdict if known else "")
+            most = "" if figure.bound is None else f"{figure.bound:g} {figure.unit}".strip()
+            verdict: tuple[str, Mood] = ("held", "good") if figure.held else ("missed", "bad")
+            row.append(Cell(f"{most}, {verdict[0]}", verdict[1]) if most else "")
         rows.append(row)
-    more = ["at most", ""] if bounds else []
+    more = ["at most"] if bounds else []
     return Tabular(
         title, ["figure", "measured", *more], [*rows], numbers=(1, 2) if bounds else (1,)
     )
