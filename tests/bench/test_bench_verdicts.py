@@ -27,6 +27,7 @@ STILL = Quartiles(0.99, 1.0, 1.01)
         ((0.8, 0.85, 0.9), (0.9, 1.0, 1.1), 9, "unclear"),  # less than a reference from itself
         ((0.4, 0.5, 0.6), (0.9, 1.0, 1.1), 9, "faster"),
         ((1.2, 1.3, 1.4), (1.0, 1.2, 1.4), 9, "unclear"),  # the reference beside itself is askew
+        ((0.32, 0.33, 0.95), (0.34, 0.52, 0.99), 9, "unclear"),  # each is now fast, now slow
         ((0.4, 0.5, 0.6), STILL, 4, "too few"),
     ],
 )

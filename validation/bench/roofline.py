@@ -68,10 +68,12 @@ def _kernels() -> tuple[Any, Any]:
     def add(held: Any, grad: Any) -> None:
         for block in numba.prange((len(grad) + BLOCK - 1) // BLOCK):
             start = block * BLOCK
-            stop = min(start + BLOCK, len(grad))
+            part = grad[start : start + BLOCK]
             for row in range(len(held)):
-                for i in range(start, stop):
-                    held[row, i] += grad[i]
+                # a slice of its own: an index into a row of several is not vectorized
+                array = held[row, start : start + BLOCK]
+                for i in range(len(part)):
+                    array[i] += part[i]
 
     compiled: Any = numba.njit
     return compiled(add), compiled(parallel=True)(add)

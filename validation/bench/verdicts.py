@@ -12,7 +12,6 @@ from optimkit.validation.bench.measurement import AGAIN
 from optimkit.validation.bench.workloads import CLASSES
 
 ALIKE = 0.05  # a ratio within 5 % of 1 is as fast: nobody's program would notice
-
 FEWEST = 5  # turns; quartiles of fewer say nothing
 
 Outcome = Literal["faster", "slower", "as fast", "unclear", "too few"]
@@ -27,7 +26,6 @@ def judged(ratio: Quartiles, itself: Quartiles | None = None, turns: int = FEWES
         The time of one over that of another, with quartiles.
     itself : Quartiles, optional
         The time of the reference over its own, run as two candidates: what the machine does alone.
-
     turns : int
         How many turns these are of.
 
@@ -36,7 +34,7 @@ def judged(ratio: Quartiles, itself: Quartiles | None = None, turns: int = FEWES
     str
         ``"too few"`` of fewer than five turns. ``"as fast"`` if both quartiles are within 5 % of 1.
         ``"unclear"`` if they straddle 1, or if what the reference differs from itself by is more
-        than the difference. Else ``"faster"`` or ``"slower"``.
+        than the difference by the quartile nearer to 1. Else ``"faster"`` or ``"slower"``.
     """
     if turns < FEWEST:
         return "too few"
@@ -44,7 +42,8 @@ def judged(ratio: Quartiles, itself: Quartiles | None = None, turns: int = FEWES
         return "as fast"
     if ratio.low <= 1 <= ratio.high:
         return "unclear"
-    if itself is not None and abs(math.log(ratio.middle)) < noise(itself):
+    least = min(abs(math.log(ratio.low)), abs(math.log(ratio.high)))
+    if itself is not None and least < noise(itself):
         return "unclear"
     return "faster" if ratio.middle < 1 else "slower"
 
