@@ -159,7 +159,7 @@ def bars(table: Timings, workload: str) -> Bars:
     spreads = {name: table.spread(workload, name) for name in table.candidates(workload)}
     return Bars(
         title=f"{table.optimizer}, {workload}",
-        across=f"time of a step, relative to {table.reference}; below 1 is faster",
+        across=f"time relative to {table.reference}; below 1 is faster",
         bars={name: spread for name, spread in spreads.items() if spread is not None},
         line=1.0,
     )

@@ -17,6 +17,7 @@ DASHES = ("", "7 4", "2 3", "10 3 2 3")
 MOST_BESIDE = 3  # columns beside each other for one kind; more go below each other
 MANY_POINTS = 30  # points of a line that are not marked one by one
 CHARACTER = 7.2  # its width on average
+LINE = 51  # characters of the largest size beside one another
 
 Point = tuple[float, float]
 
@@ -253,7 +254,10 @@ def _upwards(words: str, log: bool) -> str:
 
 
 def _across(words: str, log: bool, y: float) -> str:
-    return _text(WIDTH / 2, y, f"{words} (logarithmic)" if log else words, "middle")
+    """What an axis shows; that it is logarithmic its powers of ten say where there is no room."""
+    said = f"{words} (logarithmic)" if log else words
+    said = said if len(said) <= LINE else shortened(words, LINE)
+    return _text(WIDTH / 2, y, said, "middle", words)
 
 
 def _levels(ticks: Sequence[Tick]) -> str:
