@@ -12,7 +12,7 @@ from typing import Any
 from docutils import nodes
 
 from generate.root_files import ROOT
-from generate.subjects import optimizers, schedulers
+from optimkit.validation.explain.subjects import optimizers, schedulers
 
 BEGIN, END = "<!-- measured:begin -->", "<!-- measured:end -->"
 

@@ -14,10 +14,9 @@ from generate import optimizer_rule, playground
 from generate.optimizer_symbols import bound_docstring, linked
 from generate.playground_figures import thumbnail
 from generate.playground_problems import LANDSCAPES
-from generate.subjects import optimizers
 from optimkit.validation.explain.explain import rule_functions
 from optimkit.validation.explain.listing import describe
-from optimkit.validation.explain.subjects import Docs, why_eager
+from optimkit.validation.explain.subjects import Docs, optimizers, why_eager
 
 SCRIPTS = ("playground_rule.js", "playground.js", "optimizer.js")
 STYLES = ("playground.css", "optimizer.css")

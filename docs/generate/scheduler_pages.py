@@ -13,8 +13,8 @@ from generate.pages import summary, titled, toctree
 from generate.scheduler_formulas import formula, tex
 from generate.scheduler_pictures import drawing, small
 from generate.scheduler_variations import BESIDE, WHEN, variations
-from generate.subjects import schedulers
 from optimkit.validation.explain.curves import Curve, curve
+from optimkit.validation.explain.subjects import schedulers
 
 KEPT = (
     "Save it with the optimizer, whose groups hold the rate: "

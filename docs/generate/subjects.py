@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 import optimkit as ok
+from optimkit.validation.explain.subjects import optimizers, schedulers
 
 
 @dataclass(frozen=True)
@@ -30,26 +31,6 @@ class Chapter:
 
 def _public(module: str) -> tuple[str, ...]:
     return tuple(import_module(module).__all__)
-
-
-def optimizers() -> dict[str, type[ok.Optimizer]]:
-    """Every optimizer, in the order of the alphabet."""
-    found = {name: getattr(ok, name) for name in _public("optimkit") if name[0].isupper()}
-    rules = {
-        name: kind
-        for name, kind in found.items()
-        if inspect.isclass(kind) and issubclass(kind, ok.Optimizer) and kind is not ok.Optimizer
-    }
-    return dict(sorted(rules.items(), key=lambda item: item[0].lower()))
-
-
-def schedulers() -> dict[str, type]:
-    """Every scheduler, in the order of the alphabet."""
-    module = import_module("optimkit.lr_scheduler")
-    found = {name: getattr(module, name) for name in module.__all__}
-    kinds = {name: kind for name, kind in found.items() if inspect.isclass(kind)}
-    kinds["SWALR"] = import_module("optimkit.swa_utils").SWALR
-    return dict(sorted(kinds.items(), key=lambda item: item[0].lower()))
 
 
 def chapters() -> list[Chapter]:

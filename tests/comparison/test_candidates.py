@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from momentum import InPlace
 
 import optimkit as ok
 from optimkit.validation import compare
@@ -29,18 +30,6 @@ def function_of_none(param: Any, grad: Any, state: Any, step: int) -> Any:
 def function_of_tensors(param: Any, grad: Any, state: Any, step: int) -> Any:
     buffer = torch.clone(state["b"]).mul_(0.9).add_(grad) if "b" in state else grad
     return torch.sub(param, buffer, alpha=0.01), {"b": buffer}
-
-
-class InPlace:
-    def __init__(self, params: Any, lr: float = 0.01, momentum: float = 0.9) -> None:
-        self.params, self.lr, self.momentum = params, lr, momentum
-        self.v = [np.zeros_like(p) for p in params]
-
-    def step(self, grads: Any) -> None:
-        for param, v, grad in zip(self.params, self.v, grads, strict=True):
-            v *= self.momentum
-            v += grad
-            param -= self.lr * v
 
 
 class KeepsItsOwn(InPlace):

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from momentum import InPlace
 
 from optimkit.validation import compare
 
@@ -105,21 +106,7 @@ def test_faults_that_have_none(fault: Any) -> None:
     assert found.findings[0].differences
 
 
-class Wrong:
-    """Momentum, for faults of classes."""
-
-    def __init__(self, params: Any, lr: float = 0.01, momentum: float = 0.9) -> None:
-        self.params, self.lr, self.momentum = params, lr, momentum
-        self.v = [np.zeros_like(p) for p in params]
-
-    def step(self, grads: Any) -> None:
-        for param, v, grad in zip(self.params, self.v, grads, strict=True):
-            v *= self.momentum
-            v += grad
-            param -= self.lr * v
-
-
-class OneBuffer(Wrong):
+class OneBuffer(InPlace):
     """A buffer for all parameters of a shape."""
 
     def __init__(self, params: Any, lr: float = 0.01, momentum: float = 0.9) -> None:
@@ -128,7 +115,7 @@ class OneBuffer(Wrong):
         self.v = [kept.setdefault(p.shape, np.zeros_like(p)) for p in params]
 
 
-class Kept(Wrong):
+class Kept(InPlace):
     """Buffers that the next optimizer goes on with."""
 
     kept: Any = {}  # the fault
@@ -145,7 +132,7 @@ def test_a_state_that_parameters_share() -> None:
     assert [x.circumstance for x in found.findings if x.verdict == "different"] == [
         "two parameters"
     ]
-    assert compare(Wrong, "SGD", **IN_DOUBLE, lr=0.01, momentum=0.9).same
+    assert compare(InPlace, "SGD", **IN_DOUBLE, lr=0.01, momentum=0.9).same
 
 
 def test_a_state_that_is_kept_from_one_optimizer_to_the_next() -> None:

@@ -20,7 +20,8 @@ from generate import optimizer_facts as facts
 from generate import optimizer_pages, optimizer_rule, playground
 from generate.mathematics import render
 from generate.optimizer_symbols import MATH, Letter, bind, bound_docstring, letters
-from generate.subjects import optimizers
+
+from optimkit.validation.explain.subjects import optimizers
 
 OPTIMIZERS = optimizers()
 

@@ -25,7 +25,8 @@ from generate.playground_controls import controls
 from generate.playground_problems import LANDSCAPES, noise
 from generate.playground_rule import adjustable, flat, record
 from generate.playground_walks import walk
-from generate.subjects import optimizers
+
+from optimkit.validation.explain.subjects import optimizers
 
 STEPS = 40
 

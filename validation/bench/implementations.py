@@ -92,31 +92,20 @@ def engines() -> list[Implementation]:
     """The engines here, fastest first, and the first of them on torch tensors."""
     here = host_engines()
     kept = {"numba": "OPTIMKIT_CACHE_DIR"}
-    found = [
+    ways = [(engine, engine, "", _ours, "NumPy arrays") for engine in here]
+    ways.append((f"{here[0]}-tensors", here[0], "torch", _our_tensors, "torch tensors"))
+    return [
         Implementation(
-            engine,
-            "",
+            name,
+            needs,
             OPTIMIZERS,
-            partial(_ours, engine),
-            f"optimkit, the engine {engine}, NumPy arrays",
+            partial(make, engine),
+            f"optimkit, the engine {engine}, {arrays}",
             ours=True,
             cache=kept.get(engine, ""),
         )
-        for engine in here
+        for name, engine, needs, make, arrays in ways
     ]
-    best = here[0]
-    found.append(
-        Implementation(
-            f"{best}-tensors",
-            "torch",
-            OPTIMIZERS,
-            partial(_our_tensors, best),
-            f"optimkit, the engine {best}, torch tensors",
-            ours=True,
-            cache=kept.get(best, ""),
-        )
-    )
-    return found
 
 
 # ---------------------------------------------------------------- torch

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -72,21 +71,6 @@ def read(x: Any) -> Array:
     elif hasattr(x, "numpy"):
         x = x.numpy()
     return np.array(x)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Within this torch, if it is there, computes in one thread: what is tried on is small."""
-    torch: Any = sys.modules.get("torch")
-    if torch is None:
-        yield
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def in_double(library: str) -> AbstractContextManager[Any]:

@@ -8,6 +8,7 @@ from optimkit.validation.comparison import libraries
 from optimkit.validation.comparison.candidates import Candidate, Steps, Unusable
 from optimkit.validation.comparison.circumstances import Circumstance, flat
 from optimkit.validation.comparison.probes import Array, Loss
+from optimkit.validation.threads import one_thread
 
 
 def observed(candidate: Candidate, circumstance: Circumstance) -> list[Steps]:
@@ -18,7 +19,7 @@ def observed(candidate: Candidate, circumstance: Circumstance) -> list[Steps]:
     Unusable
         If it raises an error, or gives back something of another shape or dtype.
     """
-    with np.errstate(all="ignore"), libraries.one_thread():
+    with np.errstate(all="ignore"), one_thread():
         return _observed(candidate, circumstance)
 
 

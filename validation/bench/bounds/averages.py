@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -62,18 +63,24 @@ def _clip_candidates(sizes: list[int], engines: list[str]) -> dict[str, Step]:
 
 def averages_table(rounds: int, workloads: list[str], engines: list[str]) -> Timings:
     """Measure the exponential moving average; the reference is torch's ``_foreach_lerp_``."""
-    table = Timings("EMA", "torch foreach")
-    for workload in workloads:
-        make = partial(_ema_candidates, WORKLOADS[workload], engines)
-        table.turns[workload] = turns_of_lots(make, rounds)
-    return table
+    return _table("EMA", _ema_candidates, rounds, workloads, engines)
 
 
 def clipping_table(rounds: int, workloads: list[str], engines: list[str]) -> Timings:
     """Measure `clip_grad_norm_`; the reference is ``torch.nn.utils.clip_grad_norm_``."""
-    table = Timings("clip_grad_norm_", "torch foreach")
+    return _table("clip_grad_norm_", _clip_candidates, rounds, workloads, engines)
+
+
+def _table(
+    name: str,
+    candidates: Callable[[list[int], list[str]], dict[str, Step]],
+    rounds: int,
+    workloads: list[str],
+    engines: list[str],
+) -> Timings:
+    table = Timings(name, "torch foreach")
     for workload in workloads:
-        make = partial(_clip_candidates, WORKLOADS[workload], engines)
+        make = partial(candidates, WORKLOADS[workload], engines)
         table.turns[workload] = turns_of_lots(make, rounds)
     return table
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 import optimkit as ok
+from optimkit.validation.threads import one_thread
 
 TABLES = (10_000, 100_000, 1_000_000)  # rows
 WIDTH = 16
@@ -49,7 +49,7 @@ def step_times(
             steps[rows, "tensor"] = _torch_step(ok, optimizer, rows, places, values)
             steps[rows, "torch"] = _torch_step(None, optimizer, rows, places, values)
     times: dict[tuple[int, str], list[float]] = {key: [] for key in steps}
-    with _one_torch_thread():
+    with one_thread():
         for step in steps.values():
             step()  # the state is made, the kernel compiled
         for _ in range(rounds):
@@ -85,21 +85,6 @@ def ratios(times: dict[int, dict[str, float]]) -> dict[str, float]:
             if "torch" in row
         }
     return result
-
-
-@contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    if find_spec("torch") is None:
-        yield
-        return
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _numpy_step(optimizer: str, rows: int, places: Any, values: Any) -> Callable[[], object]:
