@@ -112,6 +112,11 @@ def test_every_kind_of_case_is_followed(name, exercises, dtype):
     assert bool(found.roundings) == (name != "Adafactor")
 
 
+def test_a_path_that_writes_to_the_gradients_is_held_against_what_they_were():
+    pytest.importorskip("torch", reason="torch is not installed")
+    assert steps_of("SGD", "nesterov", "foreach", "float64").relative < 1e-14
+
+
 def test_a_path_that_does_not_take_a_case_counts_nothing():
     pytest.importorskip("torch", reason="torch is not installed")
     assert steps_of("RMSprop", "defaults", "fused").cases == 0

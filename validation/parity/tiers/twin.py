@@ -46,7 +46,8 @@ class Twin:
             own["lr"] = group["lr"]
         for param, twin in self.pairs():
             twin.copy_(param.detach())
-            twin.grad = param.grad
+            # a copy: with Nesterov's momentum torch's foreach adds to the gradients themselves
+            twin.grad = None if param.grad is None else param.grad.clone()
             for name, value in theirs.state.get(param, {}).items():
                 state = self.optimizer.state[twin]
                 if name in NUMBERS:
