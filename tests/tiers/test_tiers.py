@@ -218,7 +218,7 @@ def test_half_precision_is_equal_everywhere_and_differences_are_seen(monkeypatch
     ways = [Way("eager", "numpy"), Way("blocked", "numpy")]
     found = agreement.measure("RAdam", ways, quick=True)
     assert {one.dtype for one in found} == {"float16", "bfloat16"}
-    assert all(one.problem == "" and one.values > 1000 for one in found)
+    assert all(one.problem == "" and one.values > 500 for one in found)
     plain = agreement.trajectory
 
     def changed(case, dtype, way, steps):

@@ -110,8 +110,11 @@ class NoisyArray(np.ndarray[Any, Any]):
             self.noise = getattr(other, "noise", None)  # type: ignore[assignment]
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        noise = next(x.noise for x in inputs if isinstance(x, NoisyArray))
-        plain = [x.view(np.ndarray) if isinstance(x, NoisyArray) else x for x in inputs]
+        plain: list[Any] = []
+        for x in inputs:
+            if type(x) is NoisyArray:
+                noise, x = x.noise, x.view(np.ndarray)
+            plain.append(x)
         out = kwargs.pop("out", None)
         result = getattr(ufunc, method)(*plain, **kwargs)
         if ufunc is np.multiply and any(isinstance(x, float) and x == 0 for x in plain):

@@ -19,6 +19,7 @@ from optimkit.validation.comparison.noise import (
 from optimkit.validation.comparison.probes import Array, Probe
 
 Rule = Callable[..., Any]
+LONG = 100  # steps of whole arrays
 
 
 @dataclass
@@ -83,7 +84,8 @@ def sampled(
         values = one.run(probe.start, probe.gradients, noise).values
         return [Run({n: x[:, i] for n, x in values.items()}) for i in range(SAMPLES)], noise.edge
     runs, edges = [], np.zeros(probe.start.shape, bool)
-    for sample in range(0, SAMPLES, 2 if probe.losses else 1):
+    few = probe.losses or probe.steps > LONG  # which take long: half of each kind
+    for sample in range(0, SAMPLES, 2 if few else 1):
         done = []
         for i, (part, shape) in enumerate(probe.parts()):
             noise = Noise(shape, seed=sample, sample=sample)
