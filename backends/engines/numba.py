@@ -68,8 +68,8 @@ DIALECT = Dialect(
     declare="{0} = {1}",
     assign="{0} = {1}",
     taken=re.compile(
-        r"[svx]\d+|.*_|s\d+_reciprocal|table|tensor|start|stop|unit|slots|first|count|line|i|one|zero"
-        r"|np|abs|min|range|carray|pointer|prefetch|(from|to)_b?float16|(pointer_)?(float|uint)\d+"
+        r"[svx]\d+|.*_|s\d+_reciprocal|table|chunks|c|tensor|start|stop|unit|slots|first|count|line"
+        r"|i|one|zero|np|abs|min|range|pointer|prefetch|(from|to)_b?float16|(pointer_)?(float|uint)\d+"
     ),
 )
 
@@ -86,7 +86,7 @@ TEMPLATE = '''\
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, njit, prange, types
+from numba import njit, prange, types
 from numba.extending import intrinsic
 
 one, zero = np.{dtype}(1), np.{dtype}(0)
@@ -119,31 +119,26 @@ def prefetch(context, address):
     return types.void(types.int64), build
 
 
-@njit(cache=False, nogil=True, error_model="numpy")
-def block(table, tensor, start, stop, unit, slots):
-{addresses}
-{slots}
-    for first in range(start, stop, {strip}):
-        count = min({strip}, stop - first)
-        if first + {ahead} < stop:
-            for line in range(first + {ahead}, first + {ahead} + {strip}, {line}):
-{requests}
-{arrays}
-        for i in range(count):
-{body}
-
-
-@njit(cache=False, nogil=True, error_model="numpy")
+@njit(cache=False, nogil=True, error_model="numpy", no_cfunc_wrapper=True)
 def serial(table, chunks, slots):
     for c in range(chunks.shape[0]):
-        block(table, chunks[c, 0], chunks[c, 1], chunks[c, 2], chunks[c, 3], slots)
+        tensor, start, stop, unit = chunks[c, 0], chunks[c, 1], chunks[c, 2], chunks[c, 3]
+{addresses}
+{slots}
+        for first in range(start, stop, {strip}):
+            count = min({strip}, stop - first)
+            if first + {ahead} < stop:
+                for line in range(first + {ahead}, first + {ahead} + {strip}, {line}):
+{requests}
+{arrays}
+            for i in range(count):
+{body}
 
 
 @njit(cache=False, nogil=True, error_model="numpy", parallel=True)
 def parallel(table, chunks, slots, bounds):
     for task in prange(bounds.size - 1):
-        for c in range(bounds[task], bounds[task + 1]):
-            block(table, chunks[c, 0], chunks[c, 1], chunks[c, 2], chunks[c, 3], slots)
+        serial(table, chunks[bounds[task] : bounds[task + 1]], slots)
 '''
 
 
@@ -190,23 +185,23 @@ def source(program: Program, dtypes: tuple[str, ...], divide: bool = False) -> s
         strip=STRIP // itemsize,
         ahead=AHEAD // itemsize,
         line=LINE // itemsize,
-        addresses=lines([f"{name}__ = table[{row}, tensor]" for row, name in rows.items()], 4),
+        addresses=lines([f"{name}__ = table[{row}, tensor]" for row, name in rows.items()], 8),
         requests=lines(
-            [f"prefetch({name}__ + line * {size})" for name, size in sizes.items()] or ["pass"], 16
+            [f"prefetch({name}__ + line * {size})" for name, size in sizes.items()] or ["pass"], 20
         ),
         arrays=lines(
             [
-                f"{name}_ = carray(pointer_{kinds[name]}({name}__ + first * {size}), count)"
+                f"{name}_ = pointer_{kinds[name]}({name}__ + first * {size})"
                 for name, size in sizes.items()
             ],
-            8,
+            12,
         ),
         slots=lines(
             [f"s{k} = slots[unit, {k}]" for k in slots]
             + [f"s{k}_reciprocal = 1 / np.float64(s{k})" for k in sorted(inverted & set(slots))],
-            4,
+            8,
         ),
-        body=lines(body or ["pass"], 12),
+        body=lines(body or ["pass"], 16),
     )
 
 
