@@ -216,7 +216,7 @@ def test_the_raw_kernel_gives_the_eager_bits(
 def test_the_pretty_kernel_says_what_its_forms_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("explain", "RAdam", "--kernel", "numba") == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "def block(table, tensor, start, stop, unit, slots):" in shown
+    assert "def serial(table, chunks, slots):" in shown
     assert "takes 2 forms, each with a kernel of its own, from steps 1, 6 on" in shown
 
 
