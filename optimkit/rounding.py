@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from optimkit.backends.reductions import square_sum
@@ -96,7 +96,7 @@ def add_product(xp: Any, beta: float, x: Any, alpha: float, symmetric: Any) -> A
     return round_to_bfloat16(product)
 
 
-@lru_cache(16)  # NumPy takes its time to say that it has no such name
+@cache  # NumPy takes its time to say that it has no such name
 def _has_bfloat16(xp: Any) -> bool:
     return hasattr(xp, "bfloat16") and hasattr(xp, "addmm")
 

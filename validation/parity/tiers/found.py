@@ -103,7 +103,7 @@ def work(
 ) -> dict[str, Work]:
     """Return what is to be computed, by names that `TierFindings.add` knows.
 
-    Without torch, engines in half precision on the least and the most options, and the oracle on
+    Without torch, engines in half precision on the fewest and the most options, and the oracle on
     the defaults.
     """
     found: dict[str, Work] = {}
