@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,24 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)
+
+
+def test_it_says_what_it_does_before_libraries_are_imported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[str] = []
+
+    @contextmanager
+    def watching(name: str, seconds: float) -> Iterator[None]:
+        seen.append("begin")
+        yield
+        seen.append("end")
+
+    plain = bench.set_threads
+    monkeypatch.setattr(bench, "watching", watching)
+    monkeypatch.setattr(bench, "set_threads", lambda args: (seen.append("torch"), plain(args)))
+    assert cli.main([*FAST, "numpy", "--quick"]) == 0
+    assert seen == ["begin", "torch", "end"]
 
 
 FAST = ["bench", "AdamW", "--workload", "300x64", "--rounds", "5", "--peers"]

@@ -20,7 +20,7 @@ from optimkit.validation.bench.measurement import Effort, Unit, measurements
 from optimkit.validation.bench.results import Results, facts
 from optimkit.validation.bench.workloads import ON_DEVICE, OPTIMIZERS, WORKLOADS
 from optimkit.validation.interruption import Interruptible, unfinished
-from optimkit.validation.progress import progress
+from optimkit.validation.progress import progress, watching
 from optimkit.validation.report import conditions
 from optimkit.validation.report.delivery import deliver
 from optimkit.validation.report.terminal import console, show
@@ -74,7 +74,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure and show: 0, or 1 if something raised an error or computed something else."""
     shown = console()
-    results, units = _on_device(args) if args.device == "cuda" else _here(args)
+    with watching("what there is to time", 2.0):
+        results, units = _on_device(args) if args.device == "cuda" else _here(args)
     left = [name for name, _ in units]
     with Interruptible():
         for _, unit in progress(units):
