@@ -179,6 +179,11 @@ def _number(name: str, value: Any) -> Any:
     return value.item() if hasattr(value, "item") else float(value)
 
 
+def _lasts(value: Any) -> bool:
+    """Whether an option stays what it is, so that it has changed only if there is another."""
+    return type(value) in PLAIN or isinstance(value, np.generic)
+
+
 def hyper_of(group: Mapping[str, Any], names: Iterable[str]) -> SimpleNamespace:
     """Return the options of these names as attributes, numbers as Python's.
 
@@ -201,7 +206,7 @@ class Hyper:
         self._pick = itemgetter(*(name for name in vars(values) if name in group))
         self._options, self._names = self._pick(group), tuple(group)
         self._lasting = all(
-            type(value) in PLAIN or (type(value) is tuple and PLAIN.issuperset(map(type, value)))
+            all(map(_lasts, value)) if type(value) is tuple else _lasts(value)
             for value in self._options
         )
 

@@ -13,6 +13,7 @@ from libraries import STEPPING, Library
 
 import optimkit as ok
 from optimkit.backends import adapters
+from optimkit.groups import hyper_of
 
 FEW, MANY = 50, 200
 Count = Callable[[Any, Callable[[], Any]], int]
@@ -184,3 +185,22 @@ def test_columns_of_one_matrix(library: Library, looks: Count, phase: str) -> No
         return looks(params[0], lambda: opt.step(grads=grads))
 
     check(at)
+
+
+@pytest.mark.parametrize("kind", [float, np.float32, np.float64])
+def test_options_that_stay_are_read_once(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    param, reads = np.ones(4, np.float32), []
+
+    def counted(*args: Any) -> Any:
+        reads.append(args)
+        return hyper_of(*args)
+
+    optimizer = ok.SGD([param], lr=kind(0.5), momentum=kind(0.5))
+    monkeypatch.setattr("optimkit.rule.hyper_of", counted)
+    for _ in range(5):
+        optimizer.step(grads=[np.zeros_like(param)])
+    assert len(reads) == 1
+    optimizer.param_groups[0]["lr"] = kind(0.25)
+    optimizer.step(grads=[np.ones_like(param)])
+    assert len(reads) == 2
+    assert param.tolist() == [0.75] * 4
