@@ -9,6 +9,7 @@ from html import escape
 from typing import Any
 
 import optimkit as ok
+from generate import optimizer_elsewhere as elsewhere
 from generate import optimizer_facts as facts
 from generate import optimizer_rule, playground
 from generate.optimizer_symbols import bound_docstring, linked
@@ -47,6 +48,8 @@ def page(name: str, cls: type[ok.Optimizer]) -> str:
         *_state(cls),
         _title("Equality with PyTorch", "-"),
         *_equality(cls),
+        _title("Elsewhere under this name", "-"),
+        *_elsewhere(cls),
         _title("Kernels", "-"),
         *_kernels(cls),
     ]
@@ -178,6 +181,46 @@ def _equality(cls: type[ok.Optimizer]) -> Iterator[str]:
     if links:
         yield "Where it differs from PyTorch on purpose, and what an ordinary loop gives:"
         yield "\n".join(links)
+
+
+def _elsewhere(cls: type[ok.Optimizer]) -> Iterator[str]:
+    same, others = elsewhere.same(cls), list(elsewhere.others(cls))
+    if not same and not others:
+        yield "No other library's was held against this rule."
+        return
+    yield (
+        "What other libraries' implementations compute was found by running them beside this rule "
+        "with ``optimkit compare``, and looked up in their source: :doc:`Which Adam is it? "
+        "<../evidence/which_adam>` says how, when and on what."
+    )
+    if same:
+        yield "But for rounding this rule:"
+        yield "\n".join(f"* {of}: {', '.join(map(_literal, names))}" for of, names in same.items())
+    if others:
+        yield (
+            "Another one, and how far the parameters are from this rule's after 100 steps with "
+            "normal gradients of size 1, 10⁻³ and 10⁻⁵ and a constant learning rate, relative to "
+            "the way that it has gone. A dash: no farther than by rounding."
+        )
+        header = ("implementation", "library", "what it computes", "at 1", "at 10⁻³", "at 10⁻⁵")
+        rows = [(f"``{name}``", of, _code(what), *off) for name, of, what, off in others]
+        yield _table(header, rows, "24 14 26 12 12 12")
+    for name, meaning, changes in elsewhere.changes(cls):
+        yield f"**{name}**: {meaning}."
+        lines = [f"- {x.before}\n+ {x.after}" for x in changes]
+        yield ".. code-block:: diff\n\n" + textwrap.indent("\n".join(lines), "   ")
+    if own := elsewhere.defaults(cls):
+        yield "With defaults of their own:"
+        yield "\n".join(f"* ``{name}``: ``{options}``" for name, options in own)
+
+
+def _literal(text: str) -> str:
+    return f"``{text}``"
+
+
+def _code(markdown: str) -> str:
+    """Code as reStructuredText marks it."""
+    return re.sub(r"`([^`]+)`", r"``\1``", markdown)
 
 
 def _kernels(cls: type[ok.Optimizer]) -> Iterator[str]:

@@ -16,6 +16,7 @@ from optimkit.validation.explain.subjects import Docs, options_of, state_of
 pytest.importorskip("py_mini_racer", reason="optimkit[docs] is not installed")
 pytest.importorskip("contourpy", reason="optimkit[docs] is not installed")
 
+from generate import optimizer_elsewhere as elsewhere
 from generate import optimizer_facts as facts
 from generate import optimizer_pages, optimizer_rule, playground
 from generate.mathematics import render
@@ -248,3 +249,27 @@ def test_rules_that_cannot_be_recorded_are_walked() -> None:
     walks = found.grid["rosenbrock"][0]
     assert min(walk.losses[-1] for walk in walks) < 1e-6
     assert all(len(walk.points) == playground.SEARCH_STEPS + 1 for walk in walks)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_what_others_compute_is_what_the_survey_found(name: str) -> None:
+    cls, found = OPTIMIZERS[name], elsewhere.held(OPTIMIZERS[name])
+    told = [implementation for names in elsewhere.same(cls).values() for implementation in names]
+    told += [implementation for implementation, *_ in elsewhere.others(cls)]
+    assert sorted(told) == sorted(finding["name"] for finding in found)
+    shown = [{"name": n, "meaning": about} for n, about, lines in elsewhere.changes(cls) if lines]
+    different = [f["explanation"] for f in found if f["verdict"] == "different"]
+    departures = [x for why in different if why for x in why["departures"]]
+    assert all(x in shown for x in departures if "multiply" not in x["name"])
+    assert all(x in departures for x in shown)
+    if not found:
+        assert "No other library's was held" in optimizer_pages.page(name, cls)
+
+
+def test_lines_of_departures_are_shown_as_differences() -> None:
+    page = optimizer_pages.page("RMSprop", ok.RMSprop)
+    assert (
+        "- denominator = xp.sqrt(v) + hyper.eps\n   + denominator = xp.sqrt(v + hyper.eps)" in page
+    )
+    assert "* optax 0." in page
+    assert "``keras.optimizers.RMSprop``: ``lr=0.001, alpha=0.9, eps=1e-07``" in page

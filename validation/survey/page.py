@@ -49,7 +49,7 @@ def rules(known: Mapping[str, Any]) -> Iterator[str]:
         yield "|---|---|--:|--:|--:|---|"
         for finding in rows:
             name = _name(finding)
-            off = " | ".join(_share(finding, x) for x in finding["off"].values())
+            off = " | ".join(share(finding, x) for x in finding["off"].values())
             yield f"| {name} | {computes(finding)} | {off} | `{finding['source']}` |"
 
 
@@ -102,7 +102,7 @@ def _option(value: Any) -> str:
     return repr(tuple(value)) if isinstance(value, list) else repr(value)
 
 
-def _share(finding: Finding, x: float) -> str:
+def share(finding: Finding, x: float) -> str:
     """A distance in words that are as exact as it is: rounding, a power of ten, or a percentage."""
     return "–" if finding["verdict"] != DIFFERENT or x < 1e-12 else written(x)
 
@@ -124,15 +124,18 @@ def defaults(known: Mapping[str, Any]) -> Iterator[str]:
     """Which defaults are other than torch's."""
     yield "| implementation | its own defaults, where they are not torch's |"
     yield "|---|---|"
-    seen = set()
-    for finding in sorted(known["findings"], key=lambda f: RULES.index(f["rule"])):
-        if not finding["adopted"]:
-            continue
-        name = finding["name"].partition(",")[0].partition(" (")[0]
-        row = f"| `{name}` ({finding['rule']}) | {_listed(finding['adopted'])} |"
-        if row not in seen:
-            yield row
-        seen.add(row)
+    for name, rule, options in own_defaults(known["findings"]):
+        yield f"| `{name}` ({rule}) | {options} |"
+
+
+def own_defaults(found: list[Finding]) -> Iterator[tuple[str, str, str]]:
+    """Implementations whose defaults are not torch's: name, rule, options; each once."""
+    rows = {
+        (finding["name"].partition(",")[0].partition(" (")[0], finding["rule"], given): None
+        for finding in sorted(found, key=lambda f: RULES.index(f["rule"]))
+        if (given := _listed(finding["adopted"]))
+    }
+    yield from rows
 
 
 def libraries(known: Mapping[str, Any]) -> Iterator[str]:
