@@ -30,6 +30,17 @@ _HAT = (
     "folding both corrections into the learning rate",
 )
 
+_UNROUNDED = (
+    "bfloat16(xp, A) → A * 1.0",
+    "rounded(xp, A) → A",
+    "add_product(xp, A, X, C, X) → A * X + C * (X @ X)",
+    "add_product(xp, A, X, 1, S) → A * X + (X @ S if X.shape[0] > X.shape[1] else S @ X)",
+)
+_CORRECTED = (
+    "lerp_as_torch(xp, G, S, M) if N else S → "
+    "lerp_as_torch(xp, G / (1 - M**step), S / (1 - M ** (step + 1)), M) if N else S"
+)
+
 DEPARTURES = (
     # eps
     _wrong(*_INSIDE, "xp.sqrt(V) / C**0.5 + EPS → xp.sqrt(V / C + EPS)"),
@@ -275,6 +286,35 @@ DEPARTURES = (
            "hyper.ns_coefficients → (1.875, -1.25, 0.375)"),
     _wrong("eps added to the norm", "eps is added to the norm, and is not its least value",
            "xp.maximum(N, xp.full_like(N, E)) → N + E"),
+    _throughout(
+        "products not rounded to bfloat16",
+        "the iteration is computed in the parameter's dtype",
+        *_UNROUNDED,
+    ),
+    _throughout(
+        "as in Keras",
+        "the buffer is momentum * buffer + grad, the step as with match_rms_adamw, and the "
+        "iteration is computed in the parameter's dtype",
+        *_UNROUNDED,
+        "lerp_as_torch(xp, S, G, 1 - M) → M * S + G",
+        "lerp_as_torch(xp, G, S, M) if N else S → G + M * S if N else S",
+        "xp.maximum(N, xp.full_like(N, E)) → N + E",
+        "max(1, A) ** 0.5 → 0.2 * max(rows, columns) ** 0.5",
+    ),
+    _throughout(
+        "as in optax",
+        "the moments are corrected before the look-ahead, a wide matrix has the larger step, and "
+        "the iteration is computed in the parameter's dtype",
+        *_UNROUNDED,
+        _CORRECTED,
+        "xp.maximum(N, xp.full_like(N, E)) → N + E",
+        "R / max(C, 1) → C / max(R, 1)",
+    ),
+    _wrong(
+        "moments corrected before the look-ahead",
+        "the gradient and the momentum are divided by what their bias is first",
+        _CORRECTED,
+    ),
     # sparse gradients
     _wrong("eps after the correction", "eps is added to the corrected second moment, as in Adam",
            "xp.sqrt(v) + EPS → xp.sqrt(v) + EPS * sqrt(1 - beta2**step)"),

@@ -14,7 +14,7 @@ import numpy as np
 import optimkit as ok
 from optimkit.validation.arguments import suggestion
 from optimkit.validation.comparison.candidates import RATE_NAMES, Candidate, Unusable
-from optimkit.validation.comparison.fitting import SKIPPED, Options
+from optimkit.validation.comparison.fitting import SKIPPED, Options, allowed
 from optimkit.validation.comparison.handwritten import Function, Handwritten
 from optimkit.validation.comparison.libraries import made
 from optimkit.validation.comparison.protocols import registry
@@ -33,11 +33,14 @@ ALIASES = {
     "nesterov": ("use_nesterov",),
     "initial_accumulator_value": ("initial_accumulator",),
     "momentum_decay": ("schedule_decay",),
+    "beta2_decay": ("beta_2_decay",),
+    "d": ("clip_threshold", "clipping_threshold"),
 }
 PAIRS = {
     "betas": (("beta1", "beta2"), ("beta_1", "beta_2"), ("b1", "b2")),
     "etas": (("eta_minus", "eta_plus"),),
     "step_sizes": (("min_step_size", "max_step_size"),),
+    "eps": (("epsilon_1", "epsilon_2"), ("eps1", "eps2")),
 }
 
 
@@ -126,7 +129,9 @@ def _options(
                 given |= dict(zip(names, (value,) if spelled else value, strict=True))
             continue
         own = defaults[0] if spelled else tuple(defaults)
-        if own != value:
+        if isinstance(value, tuple) and not isinstance(own, tuple):
+            own = (own, *value[1:])  # the first of two, where it has no other
+        if own != value and allowed(optimizer, options | {name: own}):
             adopted[name] = own
         if name == "lr" and spelled:
             given[spelled] = own

@@ -27,17 +27,31 @@ def optax_subjects() -> Iterator[Subject]:
         ("sgd", "SGD", {**MOMENTUM, **rate}, {}, f"{scale}: trace"),
         ("sgd", "SGD", {**NESTEROV, **rate}, {}, f"{scale}: trace"),
         ("rprop", "Rprop", rate, {}, f"{by}rprop"),
+        (
+            "adafactor",
+            "Adafactor",
+            rate,
+            {"min_dim_size_to_factor": 0},
+            "optax/_src/factorized.py: scale_by_factored_rms",
+        ),
+        ("contrib.muon", "Muon", rate, {}, "optax/contrib/_muon.py: scale_by_muon"),
     ]
+    notes = {
+        "adafactor": "matrices with a side below 128 are not factored by default",
+        "contrib.muon": "what is no matrix gets its adamw",
+    }
     for name, rule, options, own, source in table:
         words = said({k: v for k, v in options.items() if k not in rate} | own)
+        home, _, function = f"optax.{name}".rpartition(".")
         yield Subject(
             "optax",
             f"optax.{name}{words}",
             rule,
-            f"optax:{name}",
-            f"{source}; {file}: {name}",
+            f"{home}:{function}",
+            source if "/" in source and name in notes else f"{source}; {file}: {name}",
             options,
             own,
+            notes.get(name, ""),
         )
 
 

@@ -12,7 +12,6 @@ from importlib.metadata import version
 from typing import Any
 
 from optimkit.validation.comparison.candidates import Unusable
-from optimkit.validation.comparison.circumstances import of_probe
 from optimkit.validation.comparison.compare import begun, stages
 from optimkit.validation.comparison.judging import DIFFERENT
 from optimkit.validation.comparison.observing import observed
@@ -52,7 +51,7 @@ def held(subject: Subject) -> dict[str, Any]:
         rule,
         reading.options,
         dtype,
-        lambda given: observed(reading.candidate, of_probe("", given))[0]["param"],
+        lambda given: observed(reading.candidate, given)[0]["param"],
     )
     return {
         "key": subject.key,

@@ -21,8 +21,14 @@ def keras_subjects() -> Iterator[Subject]:
         ("Adadelta", "Adadelta", {}, {}),
         ("Adamax", "Adamax", {}, {}),
         ("Nadam", "NAdam", {}, {}),
+        ("Adafactor", "Adafactor", {}, {}),
+        ("Muon", "Muon", {}, {}),
     ]
-    late = "where its ε is cannot be seen with its defaults, 1e-7 and sums that begin at 0.1"
+    notes = {
+        "Adagrad": "where its ε is cannot be seen with its defaults, 1e-7 and sums that begin "
+        "at 0.1",
+        "Muon": "what is no matrix gets its Adam",
+    }
     for backend in ("jax", "torch", "tensorflow"):
         for name, rule, options, own in table:
             file = f"keras/src/optimizers/{name.lower()}.py: {name}.update_step"
@@ -31,7 +37,7 @@ def keras_subjects() -> Iterator[Subject]:
             yield Subject(
                 f"keras-{backend}", f"keras.optimizers.{name}{said(options)}", rule,
                 f"keras.optimizers:{name}", file.replace("adamw.py: AdamW", "adam.py: Adam") + over,
-                options, own, late if name == "Adagrad" else "", quick=True,
+                options, own, notes.get(name, ""), quick=True, single=name == "Adafactor",
             )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from optimkit.validation.comparison.judging import DIFFERENT, EQUAL, FLOAT32, RO
 from optimkit.validation.survey.subject import LIBRARIES
 
 RULES = ("Adam", "AdamW", "NAdam", "RAdam", "Adamax", "SGD", "RMSprop", "Adagrad", "Adadelta",
-         "Rprop", "ASGD")  # fmt: skip
+         "Rprop", "ASGD", "Adafactor", "Muon")  # fmt: skip
 NEARLY = 0.9  # a change that reproduces fewer of the values is not worth a name
 OFF = "off at 1 | at 10⁻³ | at 10⁻⁵"
 Finding = Mapping[str, Any]

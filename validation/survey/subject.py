@@ -96,6 +96,9 @@ LIBRARIES = {
         "tinygrad", "tinygrad", "https://github.com/tinygrad/tinygrad", {"DEV": "PYTHON"}
     ),
     "thinc": SurveyedLibrary("Thinc", "thinc", "https://github.com/explosion/thinc"),
+    "transformers": SurveyedLibrary(
+        "transformers", "transformers", "https://github.com/huggingface/transformers"
+    ),
     "timm": SurveyedLibrary("timm", "timm", "https://github.com/huggingface/pytorch-image-models"),
     "pytorch-optimizer": SurveyedLibrary(
         "pytorch-optimizer", "pytorch_optimizer", "https://github.com/kozistr/pytorch_optimizer"

@@ -19,6 +19,7 @@ from optimkit.validation.survey.torch_subjects import (
     pytorch_optimizer_subjects,
     timm_subjects,
     torch_subjects,
+    transformers_subjects,
 )
 
 SUBJECTS = tuple(
@@ -32,6 +33,7 @@ SUBJECTS = tuple(
         mlx_subjects,
         tinygrad_subjects,
         thinc_subjects,
+        transformers_subjects,
         timm_subjects,
         pytorch_optimizer_subjects,
         deepspeed_subjects,

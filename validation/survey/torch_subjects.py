@@ -25,6 +25,7 @@ def torch_subjects() -> Iterator[Subject]:
         ("RAdam", {}),
         ("Rprop", {}),
         ("ASGD", {}),
+        ("Adafactor", {}),
     ]
     resume = "`load_state_dict` makes `mu_product`, a float32 number, one of float64, after which "
     note = {"NAdam": f"{resume}a run in float64 goes on with other digits"}
@@ -55,6 +56,13 @@ def torch_subjects() -> Iterator[Subject]:
             )
     yield Subject(
         "torch",
+        "torch.optim.Muon",
+        "Muon",
+        "torch.optim:Muon",
+        "torch/optim/_muon.py: _single_tensor_muon",
+    )
+    yield Subject(
+        "torch",
         "torch.optim.Adam (torch.compile)",
         "Adam",
         f"{PROGRAMS}:CompiledAdam",
@@ -69,6 +77,18 @@ def torch_subjects() -> Iterator[Subject]:
         f"{PROGRAMS}:adam_of_torch",
         "torch/optim/adam.py: adam",
     )
+
+
+def transformers_subjects() -> Iterator[Subject]:
+    note = "it has no learning rate by default, but one relative to the step, as the rule's lr=0.01"
+    file = "transformers/optimization.py: Adafactor"
+    of = {"lr": 0.01}
+    way = {"relative_step": False}
+    table: list[tuple[Any, ...]] = [({}, {}, note), (of, way, "")]
+    for options, own, told in table:
+        name = f"transformers.Adafactor{said({**options, **own})}"
+        place = "transformers:Adafactor"
+        yield Subject("transformers", name, "Adafactor", place, file, options, own, told)
 
 
 def timm_subjects() -> Iterator[Subject]:

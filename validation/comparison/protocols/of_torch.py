@@ -25,6 +25,11 @@ from optimkit.validation.comparison.libraries import Array, made, read
 from optimkit.validation.comparison.probes import Loss
 
 
+def _has_rate(group: Mapping[str, Any]) -> bool:
+    """Whether a group has a learning rate: some optimizers let None stand for one of their own."""
+    return group.get("lr") is not None
+
+
 class _GoingOptimizer(Going):
     def __init__(self, maker: TorchProtocol, params: list[Any], groups: list[list[int]]) -> None:
         self.maker, self.params, self.groups = maker, params, groups
@@ -33,7 +38,7 @@ class _GoingOptimizer(Going):
         self.optimizer = maker.make(given, **maker.options)
         found = self.optimizer.param_groups
         self.rates = [
-            group["lr"] * (k + 1) if "lr" in group else None for k, group in enumerate(found)
+            group["lr"] * (k + 1) if _has_rate(group) else None for k, group in enumerate(found)
         ]
 
     def step(self, grads: list[Any], rate: float) -> None:
@@ -78,11 +83,12 @@ class _GoingOptimizer(Going):
 class TorchProtocol(Candidate):
     """An optimizer made of parameters, with ``step`` and ``param_groups``."""
 
-    can = frozenset({ABSENT, GROUPS, RESUME, RATES, SPARSE})
-
     def __init__(self, make: Callable[..., Any], options: Mapping[str, Any], ours: bool) -> None:
         super().__init__(make, options)
         self.ours, self.kind = ours, "an optimkit optimizer" if ours else "a torch optimizer"
+        group = self.group()
+        rates = {GROUPS, RATES} if _has_rate(group) or not group else set()
+        self.can = frozenset({ABSENT, RESUME, SPARSE, *rates})
 
     def parameter(self, array: Array) -> Any:
         if self.ours:
@@ -92,10 +98,10 @@ class TorchProtocol(Candidate):
         return torch.nn.Parameter(made(array, "torch"))
 
     def group(self) -> dict[str, Any]:
-        """The options of a group that it makes, of those that its class takes."""
+        """The options of a group that it makes: the rate, and those that its class takes."""
         with contextlib.suppress(Exception):  # what is wrong is said where it is tried
             made_of: Any = self.make([self.parameter(np.ones(2, np.float32))], **self.options)
-            taken = inspect.signature(type(made_of)).parameters
+            taken = {"lr", *inspect.signature(type(made_of)).parameters}
             return {k: v for k, v in made_of.param_groups[0].items() if k in taken}
         return {}
 
