@@ -37,8 +37,9 @@ class RMSprop(Optimizer):
     centered : bool, default False
         Divide by the root of the variance, not of the mean square.
     capturable, foreach, differentiable : optional
-        Accepted so that torch calls can be moved over. The first two choose nothing here; with
-        ``differentiable=True`` gradients flow through the step, of torch tensors.
+        Accepted so that torch calls can be moved over. ``foreach`` chooses nothing here; with
+        ``capturable=True`` a step can be captured in a CUDA graph, and with
+        ``differentiable=True`` gradients flow through it, of torch tensors.
     maximize : bool, default False
         Ascend instead of descend.
     fused : bool or None, default None
