@@ -114,5 +114,5 @@ def test_a_scaled_loop_under_autocast() -> None:
             grads.update()
         assert {p.dtype for p in model.parameters()} == {torch.float32}
         found.append(whole(model))
-    # one multiply-add in torch's step; a step later the forward pass may round it to another bfloat16
+    # one multiply-add in torch's step; the next forward pass may round to another bfloat16
     assert all(torch.allclose(x, y, atol=2**-8) for x, y in zip(*found, strict=True))
