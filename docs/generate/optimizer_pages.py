@@ -202,9 +202,9 @@ def _elsewhere(cls: type[ok.Optimizer]) -> Iterator[str]:
             "normal gradients of size 1, 10⁻³ and 10⁻⁵ and a constant learning rate, relative to "
             "the way that it has gone. A dash: no farther than by rounding."
         )
-        header = ("implementation", "library", "what it computes", "at 1", "at 10⁻³", "at 10⁻⁵")
-        rows = [(f"``{name}``", of, _code(what), *off) for name, of, what, off in others]
-        yield _table(header, rows, "24 14 26 12 12 12")
+        header = ("implementation", "what it computes", "at 1", "at 10⁻³", "at 10⁻⁵")
+        rows = [(f"``{name}``, {of}", _code(what), *off) for name, of, what, off in others]
+        yield ".. rst-class:: elsewhere\n\n" + _table(header, rows, "36 28 12 12 12")
     for name, meaning, changes in elsewhere.changes(cls):
         yield f"**{name}**: {meaning}."
         lines = [f"- {x.before}\n+ {x.after}" for x in changes]
