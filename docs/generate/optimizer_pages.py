@@ -12,7 +12,7 @@ import optimkit as ok
 from generate import optimizer_elsewhere as elsewhere
 from generate import optimizer_facts as facts
 from generate import optimizer_rule, playground
-from generate.optimizer_symbols import bound_docstring, linked
+from generate.optimizer_symbols import address_of, bound_docstring
 from generate.playground_figures import thumbnail
 from generate.playground_problems import LANDSCAPES
 from optimkit.validation.explain.explain import rule_functions
@@ -300,13 +300,11 @@ learning rate of a list and a few sets of options."""
 
 
 def _paper(name: str, cls: type[ok.Optimizer]) -> str:
-    """What it was first described in, a link where its number is known."""
-    facts_of = describe(name, cls)
-    paper = str(facts_of["paper"] or "")
-    number = re.search(r"arXiv:(\d{4}\.\d{4,5})", str((facts_of["references"] or [""])[0]))
-    if number:
-        return f"`{paper} <https://arxiv.org/abs/{number[1]}>`__"
-    return linked(_escaped(paper))
+    """What it was first described in, as a link where one is known."""
+    known = describe(name, cls)
+    paper, references = str(known["paper"] or ""), known["references"] or [""]
+    address = address_of(str(references[0]))
+    return f"`{paper} <{address}>`__" if address else _escaped(paper)
 
 
 def _escaped(text: str) -> str:

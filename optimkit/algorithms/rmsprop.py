@@ -73,7 +73,8 @@ class RMSprop(Optimizer):
     References
     ----------
     .. [1] T. Tieleman, G. Hinton, "Lecture 6.5, RMSprop: divide the gradient by a running average
-       of its recent magnitude", Coursera: Neural Networks for Machine Learning, 2012.
+       of its recent magnitude", Coursera: Neural Networks for Machine Learning, 2012,
+       https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf.
     .. [2] A. Graves, "Generating sequences with recurrent neural networks", 2013, arXiv:1308.0850.
 
     Examples

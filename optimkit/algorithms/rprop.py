@@ -64,9 +64,10 @@ class Rprop(Optimizer):
     References
     ----------
     .. [1] M. Riedmiller, H. Braun, "A direct adaptive method for faster backpropagation learning:
-       the RPROP algorithm", IEEE International Conference on Neural Networks, 1993.
+       the RPROP algorithm", IEEE International Conference on Neural Networks, 1993,
+       doi:10.1109/ICNN.1993.298623.
     .. [2] C. Igel, M. Hüsken, "Empirical evaluation of the improved Rprop learning algorithms",
-       Neurocomputing 50 (2003).
+       Neurocomputing 50 (2003), doi:10.1016/S0925-2312(01)00700-7.
 
     Examples
     --------

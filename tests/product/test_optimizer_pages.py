@@ -20,7 +20,14 @@ from generate import optimizer_elsewhere as elsewhere
 from generate import optimizer_facts as facts
 from generate import optimizer_pages, optimizer_rule, playground
 from generate.mathematics import render
-from generate.optimizer_symbols import MATH, Letter, bind, bound_docstring, letters
+from generate.optimizer_symbols import (
+    MATH,
+    Letter,
+    address_of,
+    bind,
+    bound_docstring,
+    letters,
+)
 
 from optimkit.validation.explain.subjects import optimizers
 
@@ -232,6 +239,18 @@ def test_the_memory_in_words() -> None:
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_docstring_says_what_it_is_for(name: str) -> None:
     assert Docs.of(OPTIMIZERS[name]).paragraphs("Use "), "a note that begins with 'Use'"
+
+
+UNLINKED = {"A survey of nonlinear conjugate gradient methods"}  # whose journal gives no number
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_reference_says_where_it_can_be_read(name: str) -> None:
+    references = Docs.of(OPTIMIZERS[name]).references()
+    assert references
+    for reference in references:
+        known = any(title in reference for title in UNLINKED)
+        assert address_of(reference).startswith("https://") is not known, reference
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
