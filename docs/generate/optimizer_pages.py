@@ -185,6 +185,10 @@ def _equality(cls: type[ok.Optimizer]) -> Iterator[str]:
 
 def _elsewhere(cls: type[ok.Optimizer]) -> Iterator[str]:
     same, others = elsewhere.same(cls), list(elsewhere.others(cls))
+    yield (
+        "What yours computes under this name: :doc:`compare <../guides/compare>` holds it against "
+        "this rule, and names :doc:`the slip <../coming_from/handwritten>` that makes it another."
+    )
     if not same and not others:
         yield "No other library's was held against this rule."
         return
