@@ -269,7 +269,7 @@ def measurements(
     tables, units = [], list[Unit]()
     for optimizer in optimizers:
         able = [one for one in chosen if not one.lack(optimizer)]
-        table = Timings(optimizer, reference_of(able), where)
+        table = Timings(optimizer, reference_of(able), where, sizes=workloads)
         tables.append(table)
         for workload, sizes in workloads.items():
             run = Measurement(table, workload, sizes, able, effort, troubles, free_memory())

@@ -14,41 +14,41 @@ Found = tuple[list[Timings], list[Bound]]
 ROOM = "optimkit.validation.bench.bounds."
 
 
-def _costs(module: Any, rounds: int, workloads: list[str]) -> Found:
+def _costs(module: Any, rounds: int, workloads: dict[str, list[int]]) -> Found:
     return [], module.costs()
 
 
-def _averages(module: Any, rounds: int, workloads: list[str]) -> Found:
+def _averages(module: Any, rounds: int, workloads: dict[str, list[int]]) -> Found:
     table = module.averages_table(rounds, workloads, host_engines())
     return [table], module.average_bounds(table)
 
 
-def _clipping(module: Any, rounds: int, workloads: list[str]) -> Found:
+def _clipping(module: Any, rounds: int, workloads: dict[str, list[int]]) -> Found:
     table = module.clipping_table(rounds, workloads, host_engines())
     return [table], module.clipping_bounds(table)
 
 
-def _groups(module: Any, rounds: int, workloads: list[str]) -> Found:
+def _groups(module: Any, rounds: int, workloads: dict[str, list[int]]) -> Found:
     tables = module.tables(rounds)
     return tables, module.bounds(tables)
 
 
-def _matrices(module: Any, rounds: int, workloads: list[str]) -> Found:
+def _matrices(module: Any, rounds: int, workloads: dict[str, list[int]]) -> Found:
     tables = module.tables(rounds)
     return tables, [bound for table in tables for bound in module.bounds(table)]
 
 
-def _sparse(module: Any, rounds: int, workloads: list[str]) -> Found:
+def _sparse(module: Any, rounds: int, workloads: dict[str, list[int]]) -> Found:
     ratios = module.ratios(module.step_times())
     return [], [Bound(f"SparseAdam: {what}", ratio) for what, ratio in ratios.items()]
 
 
-def _schedulers(module: Any, rounds: int, workloads: list[str]) -> Found:
+def _schedulers(module: Any, rounds: int, workloads: dict[str, list[int]]) -> Found:
     ratios = module.step_costs()
     return [], [Bound(f"a step of {name} / torch's", ratio, 1) for name, ratio in ratios.items()]
 
 
-def _functional(module: Any, rounds: int, workloads: list[str]) -> Found:
+def _functional(module: Any, rounds: int, workloads: dict[str, list[int]]) -> Found:
     table = module.table(rounds, workloads)
     return [table], module.bounds(table)
 
@@ -72,7 +72,7 @@ def lack(subject: str) -> str:
     return f"{subject} is measured beside {missing[0]}, which is not installed" if missing else ""
 
 
-def measured(subject: str, rounds: int, workloads: list[str]) -> Found:
+def measured(subject: str, rounds: int, workloads: dict[str, list[int]]) -> Found:
     """The tables and the figures of a subject."""
     module, _, ask = SUBJECTS[subject]
     return ask(import_module(ROOM + module), rounds, workloads)
