@@ -25,6 +25,7 @@ extensions = [
     "generate.claims",
     "generate.commands",
     "generate.executed",
+    "generate.limits",
     "generate.links",
     "sphinx_gallery.gen_gallery",
     "generate.gallery",

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT
+from generate.measured import COLUMNS, README, measured, renewed, table, times
 from generate.running import Page, Unexpected, blocks, entries
 
 from optimkit.validation.cli import COMMANDS
+from optimkit.validation.explain.subjects import optimizers
 
 SPHINX = pytest.mark.skipif(
     importlib.util.find_spec("sphinx") is None, reason="Sphinx is not installed"
@@ -162,17 +164,40 @@ def test_every_argument_of_every_command_is_listed() -> None:
         assert all(about for _, about, _ in arguments(name)), name
 
 
-@SPHINX
-def test_numbers_of_the_readme() -> None:
-    from generate.claims import COUNTS, measured, times
+def test_the_readme_has_the_published_times() -> None:
+    readme = README.read_text(encoding="utf-8")
+    assert readme == renewed(readme, times()), "python docs/generate/measured.py writes it"
+    rows = {row.split(" | ")[0]: row for row in readme.splitlines() if row.startswith("| `300x64`")}
+    cells = rows["| `300x64`"].strip("| ").split(" | ")
+    assert len(cells) == 1 + len(COLUMNS)
+    assert all(float(cell) > 0 for cell in cells[1:])
 
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    table = times(readme)
-    assert float(table["AdamW", "300 × 64", "numba"]) < 1
-    assert measured("AdamW, 300 × 64; numba, torch tensors") in readme
-    with pytest.raises(ValueError, match="no time of 'AdamW, 7 × 7, numba'"):
-        measured("AdamW, 7 × 7, numba")
+
+def test_published_times_are_read_from_their_tables() -> None:
+    page = "# Page\n\n| AdamW | `1M` | `mlp` |\n|---|---|---|\n| numba | 0.5 | - |\n\nText.\n"
+    assert times(page) == {("AdamW", "1M", "numba"): "0.5", ("AdamW", "mlp", "numba"): "-"}
+    assert "| `mlp` | - |" in table(times(page))
+    assert "300x64" not in table(times(page))
+    assert float(measured("AdamW, 300x64, numba")) < 1
+    with pytest.raises(ValueError, match="no time of 'AdamW, 7x7, numba'"):
+        measured("AdamW, 7x7, numba")
+
+
+@SPHINX
+def test_counts_of_cases() -> None:
+    from generate.claims import COUNTS
+
     assert 0 < COUNTS["exact"]() <= COUNTS["compared"]()
+
+
+@SPHINX
+def test_every_limit_of_an_option_is_listed() -> None:
+    from generate.limits import limits
+
+    found = dict(limits())
+    assert found["fraction"] == "a number in [0, 1)"
+    used = {limit.__name__ for cls in optimizers().values() for limit in cls.limits.values()}
+    assert used <= {*found}
 
 
 @SPHINX
