@@ -33,6 +33,7 @@ extensions = [
     "generate.optimizer_pages",
     "generate.pages",
     "generate.root_files",
+    "generate.searched",
     "generate.sections",
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import io
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -215,6 +218,59 @@ def test_sections_of_a_page() -> None:
     text = "# Page\n\n## One, and all\n\nA sentence. Another.\n\n## Two\n\n| a |\n|---|\n"
     assert sections(text) == [("One, and all", "A sentence."), ("Two", "")]
     assert anchor("One, and `all`") == "one-and-all"
+
+
+PAGES_SEARCHED = {"guides/numerics": "# Bits\n\nThe same.\n", "other": "# Other\n"}
+
+
+@SPHINX
+def test_pages_are_found_by_what_people_search_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from generate import searched
+    from sphinx.application import Sphinx
+    from sphinx.util.docutils import docutils_namespace
+
+    pages = tmp_path / "pages"
+    (pages / "guides").mkdir(parents=True)
+    for name, text in PAGES_SEARCHED.items():
+        (pages / f"{name}.md").write_text(text)
+    (pages / "index.md").write_text("# Home\n\n```{toctree}\nguides/numerics\nother\n```\n")
+    monkeypatch.setattr(searched, "SEARCHED", {"guides/numerics": "bit-identical; own Phrase"})
+    warnings = io.StringIO()
+
+    def index() -> dict[str, Any]:
+        settings = {"extensions": ["myst_parser", "generate.searched"], "project": "pages"}
+        built, kept = tmp_path / "built", tmp_path / "kept"
+        with docutils_namespace():
+            app = Sphinx(str(pages), None, str(built), str(kept), "html", settings, None, warnings)
+            app.build()
+        text = (built / "searchindex.js").read_text(encoding="utf-8")
+        found: dict[str, Any] = json.loads(text[text.index("(") + 1 : text.rindex(")")])
+        return found
+
+    found = index()
+    place = found["docnames"].index("guides/numerics")
+    assert found["indexentries"] == {
+        phrase: [[place, "", True]] for phrase in ("bit-identical", "own phrase")
+    }
+    assert found["terms"]["phrase"] == found["terms"]["ident"] == place
+    assert warnings.getvalue() == ""
+    monkeypatch.setattr(searched, "SEARCHED", {"guides/gone": "left"})
+    (pages / "other.md").write_text("# Else\n")
+    index()
+    assert "guides/gone is searched for, and there is no such page" in warnings.getvalue()
+
+
+@SPHINX
+def test_phrases_are_words_of_few_letters() -> None:
+    from generate.searched import SEARCHED, phrases
+
+    for page in SEARCHED:
+        found = phrases(page)
+        assert found, page
+        assert len({phrase.lower() for phrase in found}) == len(found), page
+        assert all(phrase and len(phrase) < 40 for phrase in found), page
 
 
 @SPHINX
