@@ -19,7 +19,7 @@ from optimkit.validation.bench.measure import THREADS
 from optimkit.validation.bench.measurement import Effort, Unit, measurements
 from optimkit.validation.bench.results import Results, facts
 from optimkit.validation.bench.shapes import workload
-from optimkit.validation.bench.workloads import ON_DEVICE, OPTIMIZERS, WORKLOADS
+from optimkit.validation.bench.workloads import ON_DEVICE, OPTIMIZERS, WORKLOADS, Workloads
 from optimkit.validation.interruption import Interruptible, unfinished
 from optimkit.validation.progress import progress, watching
 from optimkit.validation.report import conditions
@@ -207,7 +207,7 @@ def _by_themselves(
     return [(f"{optimizer}, {one.name} by itself", partial(unit, one)) for one in able]
 
 
-def _subject(subject: str, rounds: int, workloads: dict[str, list[int]], results: Results) -> None:
+def _subject(subject: str, rounds: int, workloads: Workloads, results: Results) -> None:
     tables, figures = subjects.measured(subject, rounds, workloads)
     results.others += tables
     results.figures += figures

@@ -13,7 +13,7 @@ import numpy as np
 
 import optimkit as ok
 from optimkit.backends.engines import host_engines
-from optimkit.validation.bench.workloads import arrays
+from optimkit.validation.bench.workloads import Workloads, arrays
 
 THREADS = 2
 REST = 0.03  # seconds before a turn, in which the threads of the one before stop spinning
@@ -137,7 +137,7 @@ class Timings:
     reference: str
     where: str = f"{THREADS} threads"
     turns: dict[str, list[Turn]] = field(default_factory=dict)
-    sizes: dict[str, list[int]] = field(default_factory=dict)
+    sizes: Workloads = field(default_factory=dict)
 
     def candidates(self, workload: str) -> list[str]:
         return [*dict.fromkeys(name for turn in self.turns[workload] for name in turn)]

@@ -20,7 +20,7 @@ from optimkit.validation.bench.implementations import (
     reference_of,
 )
 from optimkit.validation.bench.measure import LOTS, Step, Timings, Turn, endless_turns
-from optimkit.validation.bench.workloads import Array, Given
+from optimkit.validation.bench.workloads import Array, Given, Workloads
 
 AGAIN = " again"  # the reference beside itself: what differs there is the machine
 CHECKED = 2  # steps before the parameters are held against one another
@@ -259,7 +259,7 @@ class _Raised(Exception):
 
 def measurements(
     optimizers: list[str],
-    workloads: dict[str, list[int]],
+    workloads: Workloads,
     chosen: list[Implementation],
     effort: Effort,
     troubles: Troubles,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, Any]
+Workloads = dict[str, list[int]]  # from a name to the elements of the tensors
 
 # Elements of the parameters, in the order in which the models have them.
 RESNET_50 = [9_408, 64, 64]
@@ -32,7 +33,7 @@ MLP = [64 * 48, 48, 48 * 32, 32, 32 * 10, 10]  # a small network in plain NumPy
 # of 16, and single numbers such as a scale and a shift.
 PHYSICS = 30 * [128 * 128, 128, 128 * 128, 128, 128 * 128, 128, 128 * 16, 16, 1, 1]
 
-WORKLOADS: dict[str, list[int]] = {
+WORKLOADS: Workloads = {
     "mlp": MLP,
     "300x64": [64] * 300,
     "300x1000": [1_000] * 300,
@@ -43,7 +44,7 @@ WORKLOADS: dict[str, list[int]] = {
     "resnet50": RESNET_50,
     "gpt2": GPT_2_SMALL,
 }
-ON_DEVICE: dict[str, list[int]] = {
+ON_DEVICE: Workloads = {
     "1000x64": [64] * 1_000,
     "resnet50": RESNET_50,
     "gpt2": GPT_2_SMALL,

@@ -6,7 +6,7 @@ from typing import Any
 
 from optimkit import functional
 from optimkit.validation.bench.measure import Bound, Step, Timings, turns
-from optimkit.validation.bench.workloads import arrays
+from optimkit.validation.bench.workloads import Workloads, arrays
 
 BOUND = 1.1  # of optax's time
 PEER = "optax"
@@ -45,7 +45,7 @@ def _candidates(sizes: list[int]) -> dict[str, Step]:
     }
 
 
-def table(rounds: int, workloads: dict[str, list[int]]) -> Timings:
+def table(rounds: int, workloads: Workloads) -> Timings:
     """Measure the workloads."""
     found = Timings("AdamW as a function", PEER, "under jax.jit")
     for workload, sizes in workloads.items():
