@@ -11,11 +11,13 @@ from optimkit.backends.adapters import Adapter, adapter_of
 from optimkit.backends.bucket import Member, Options
 from optimkit.backends.memory import is_array
 from optimkit.backends.rows import Rows, check_entries, spread
-from optimkit.groups import CONTAINERS, Group, leaves
+from optimkit.groups import Group, is_nest, leaves
 from optimkit.naming import kind_of, naming
 from optimkit.parameter import array_of, gradients_of
 from optimkit.rule import Rule
 from optimkit.state import State
+
+NOTHING = {type(None)}
 
 
 def labels(groups: Sequence[Group]) -> list[str]:
@@ -56,17 +58,16 @@ def collect(groups: Sequence[Group], params: Sequence[Any], grads: Any) -> list[
     if grads is None:
         return gradients_of(params)
     if isinstance(grads, Mapping):
-        return _by_name(groups, grads)
+        return _by_name(_names(groups), grads)
     if is_array(grads) or isinstance(grads, str) or not isinstance(grads, Iterable):
         raise TypeError(
             "grads must be a sequence with one gradient for each parameter, "
             f"not a single {type(grads).__name__}"
         )
     found = list(grads)
-    if found and (len(found) != len(params) or isinstance(found[0], CONTAINERS)):
-        nested = dict(leaves(found))
-        if nested.keys() == set(_names(groups)):
-            return _by_name(groups, nested)
+    names = _names(groups)
+    if names and (is_nest(found) or (len(found) != len(params) and set(map(type, found)) == NOTHING)):
+        return _by_name(names, dict(leaves(found)))
     if len(found) != len(params):
         raise ValueError(f"got {len(found)} gradients for {len(params)} parameters")
     return found
@@ -76,19 +77,33 @@ def _names(groups: Sequence[Group]) -> list[str]:
     return list(chain.from_iterable(group.get("param_names", ()) for group in groups))
 
 
-def _by_name(groups: Sequence[Group], grads: Mapping[str, Any]) -> list[Any]:
-    names = _names(groups)
+def _by_name(names: list[str], grads: Mapping[str, Any]) -> list[Any]:
     if not names:
         raise KeyError("gradients by name need parameters with names")
-    if len(set(names)) != len(names):
+    known = set(names)
+    if len(known) != len(names):
         raise ValueError("gradients by name need names that differ; give a sequence instead")
-    if grads.keys() != set(names):  # they may be nested as the parameters are
-        grads = dict(leaves(grads))
-    unknown, missing = set(grads) - set(names), set(names) - set(grads)
-    if unknown or missing:
-        problem = f"unknown: {sorted(unknown)}" if unknown else f"missing: {sorted(missing)}"
-        raise KeyError(f"gradients by name must have the parameters' names; {problem}")
+    if grads.keys() != known:  # they may be nested as the parameters are
+        grads = _spread(names, dict(leaves(grads)))
+    if grads.keys() != known:
+        unknown, missing = sorted(grads.keys() - known), sorted(known - grads.keys())
+        found = [f"{k}: {v}" for k, v in (("unknown", unknown), ("missing", missing)) if v]
+        raise KeyError(
+            f"gradients by name must have the parameters' names; {', '.join(found)}; "
+            "give None for a parameter that is to be left alone"
+        )
     return [grads[name] for name in names]
+
+
+def _spread(names: list[str], grads: dict[str, Any]) -> dict[str, Any]:
+    """Put None for each parameter of a nest in the place of None for the nest."""
+    known = set(names)
+    for nest in [path for path, grad in grads.items() if grad is None and path not in known]:
+        inside = [name for name in names if name.startswith(f"{nest}.")]
+        if inside:
+            del grads[nest]
+            grads.update(dict.fromkeys(inside))
+    return grads
 
 
 def part(

@@ -13,7 +13,7 @@ from optimkit.backends.kept_trace import pure
 from optimkit.backends.rows import Rows, row_buckets
 from optimkit.checkpoint import Checkpointed
 from optimkit.gradients import check_closure, checked, collect, evaluate, forget_gradients, part
-from optimkit.groups import Claims, Group, as_groups, parted, shown
+from optimkit.groups import Claims, Group, as_groups, check_names, parted, shown
 from optimkit.hooks import hooked
 from optimkit.hooks import register_optimizer_step_post_hook as register_optimizer_step_post_hook
 from optimkit.hooks import register_optimizer_step_pre_hook as register_optimizer_step_pre_hook
@@ -97,6 +97,7 @@ class Optimizer(Checkpointed):
         self.check_group(self.defaults, self.defaults)
         for group in as_groups(params):
             self.add_param_group(group)
+        check_names(self.param_groups)
         self._complete = True
         self._be_torchs()
 
@@ -115,7 +116,7 @@ class Optimizer(Checkpointed):
         TypeError
             If a parameter is no array or tensor that can be updated in place.
         ValueError
-            If an option is out of its range or a parameter is already there.
+            If an option is out of its range, or a parameter or its name is already there.
         """
         group, params, names = parted(param_group)
         for key, value in self.defaults.items():
@@ -130,11 +131,12 @@ class Optimizer(Checkpointed):
                 "all optimizer params should be with/without names across param groups: "
                 f"group {len(self.param_groups)} is not like those before it"
             )
+        entries = {"params": params} | ({"param_names": names} if names else {}) | group
+        if self._complete:
+            check_names([*self.param_groups, entries])
         claims, self._claims = self._claims, None
         self._claims = claims.with_more(params, self._params)
-        self.param_groups.append(
-            {"params": params} | ({"param_names": names} if names else {}) | group
-        )
+        self.param_groups.append(entries)
         if self._complete and not any(group["params"] for group in self.param_groups[:-1]):
             self._be_torchs()
 
