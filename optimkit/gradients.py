@@ -12,12 +12,12 @@ from optimkit.backends.bucket import Member, Options
 from optimkit.backends.memory import is_array
 from optimkit.backends.rows import Rows, check_entries, spread
 from optimkit.groups import Group, is_nest, leaves
-from optimkit.naming import kind_of, naming
+from optimkit.naming import kind_of, naming, other_names
 from optimkit.parameter import array_of, gradients_of
 from optimkit.rule import Rule
 from optimkit.state import State
 
-NOTHING = {type(None)}
+LEFT_ALONE = "give None for a parameter that is to be left alone"
 
 
 def labels(groups: Sequence[Group]) -> list[str]:
@@ -65,11 +65,17 @@ def collect(groups: Sequence[Group], params: Sequence[Any], grads: Any) -> list[
             f"not a single {type(grads).__name__}"
         )
     found = list(grads)
-    names = _names(groups)
-    if names and (is_nest(found) or (len(found) != len(params) and set(map(type, found)) == NOTHING)):
-        return _by_name(names, dict(leaves(found)))
+    names, count, others = _names(groups), len(found), ""
+    if names and (is_nest(found) or len(found) != len(params)):
+        nested = _spread(names, dict(leaves(found)))
+        if nested.keys() == set(names):
+            return _by_name(names, nested)
+        if is_nest(found):
+            count, others = len(nested), f"; {other_names(nested, names)}"
     if len(found) != len(params):
-        raise ValueError(f"got {len(found)} gradients for {len(params)} parameters")
+        raise ValueError(
+            f"got {count} gradients for {len(params)} parameters{others}; {LEFT_ALONE}"
+        )
     return found
 
 
@@ -86,11 +92,9 @@ def _by_name(names: list[str], grads: Mapping[str, Any]) -> list[Any]:
     if grads.keys() != known:  # they may be nested as the parameters are
         grads = _spread(names, dict(leaves(grads)))
     if grads.keys() != known:
-        unknown, missing = sorted(grads.keys() - known), sorted(known - grads.keys())
-        found = [f"{k}: {v}" for k, v in (("unknown", unknown), ("missing", missing)) if v]
         raise KeyError(
-            f"gradients by name must have the parameters' names; {', '.join(found)}; "
-            "give None for a parameter that is to be left alone"
+            "gradients by name must have the parameters' names; "
+            f"{other_names(grads, names)}; {LEFT_ALONE}"
         )
     return [grads[name] for name in names]
 

@@ -129,8 +129,8 @@ def check_names(groups: Iterable[Group]) -> None:
             j, other = known.setdefault(name, (i, param))
             if other is not param and not (is_torchs(other) and is_torchs(param)):
                 raise ValueError(
-                    f"parameters need names that differ: {name!r} is in group {j} and in group {i}; "
-                    'name what is in a group, as in {"params": {"head": layer}}'
+                    f"parameters need names that differ: {name!r} is in group {j} and in group "
+                    f'{i}; name what is in a group, as in {{"params": {{"head": layer}}}}'
                 )
 
 

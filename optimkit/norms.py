@@ -80,9 +80,14 @@ def gradients_meant(
     layouts = adapter_of(arrays[0]).plain(arrays) if is_array(arrays and arrays[0]) else None
     if layouts is not None:
         adapter = adapter_of(arrays[0])
-        return [
-            Gradient(x, adapter, layout, False) for x, layout in zip(arrays, layouts, strict=True)
-        ], places, tensor
+        return (
+            [
+                Gradient(x, adapter, layout, False)
+                for x, layout in zip(arrays, layouts, strict=True)
+            ],
+            places,
+            tensor,
+        )
     return _each_checked(places, arrays), places, tensor
 
 
