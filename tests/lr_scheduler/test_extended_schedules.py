@@ -123,7 +123,7 @@ def test_torch_optimizers_and_rates_in_tensors() -> None:
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda o: S.CosineAnnealingLR(o, 10), ValueError, r"group 0 would have the rate 0\.4"),
+        (lambda o: S.CosineAnnealingLR(o, 10), ValueError, r"group 0 would have the rate 0\.39"),
         (lambda o: S.StepLR(o, 10), TypeError, "a StepLR; a CosineAnnealingLR is needed"),
         (lambda o: None, TypeError, "a NoneType; a CosineAnnealingLR is needed"),
         (lambda o: S.CosineAnnealingLR(o, 0), ValueError, "T_max"),
