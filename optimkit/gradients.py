@@ -58,14 +58,14 @@ def collect(groups: Sequence[Group], params: Sequence[Any], grads: Any) -> list[
     if grads is None:
         return gradients_of(params)
     if isinstance(grads, Mapping):
-        return _by_name(_names(groups), grads)
+        return _by_name(names_of(groups), grads)
     if is_array(grads) or isinstance(grads, str) or not isinstance(grads, Iterable):
         raise TypeError(
             "grads must be a sequence with one gradient for each parameter, "
             f"not a single {type(grads).__name__}"
         )
     found = list(grads)
-    names, count, others = _names(groups), len(found), ""
+    names, count, others = names_of(groups), len(found), ""
     if names and (is_nest(found) or len(found) != len(params)):
         nested = _spread(names, dict(leaves(found)))
         if nested.keys() == set(names):
@@ -79,7 +79,8 @@ def collect(groups: Sequence[Group], params: Sequence[Any], grads: Any) -> list[
     return found
 
 
-def _names(groups: Sequence[Group]) -> list[str]:
+def names_of(groups: Sequence[Group]) -> list[str]:
+    """The names of all parameters; none where they have none."""
     return list(chain.from_iterable(group.get("param_names", ()) for group in groups))
 
 

@@ -12,6 +12,7 @@ from optimkit.backends.bucket import Options, buckets
 from optimkit.backends.kept_trace import pure
 from optimkit.backends.rows import Rows, row_buckets
 from optimkit.checkpoint import Checkpointed
+from optimkit.engine_uses import EngineUse, engine_uses
 from optimkit.gradients import check_closure, checked, collect, evaluate, forget_gradients, part
 from optimkit.groups import Claims, Group, as_groups, check_names, parted, shown
 from optimkit.hooks import hooked
@@ -237,6 +238,33 @@ class Optimizer(Checkpointed):
             if own and self.state.get(param) is not own:
                 self.state[param] = own
         self._stepper.registered(self.state.version, [pair for pair in strangers if not pair[1]])
+
+    def engines(self) -> list[EngineUse]:
+        """Say which engine runs which parameters, before the first step or between two.
+
+        It is the decision that a step takes in which every parameter has a gradient, without
+        compiling. State that is not there yet is made to see how it lies, and thrown away.
+
+        Returns
+        -------
+        list of (engine, params, reason)
+            Named tuples: the name of an engine; the names of the parameters that it steps, or their
+            numbers; and why no faster one does, empty if that is the fastest for their device.
+
+        Raises
+        ------
+        RuntimeError
+            If ``fused=True`` and no fused engine can run a parameter, as the step would.
+
+        Examples
+        --------
+        >>> import numpy as np, optimkit as ok
+        >>> optimizer = ok.Adam({"w": np.ones((2, 3)), "b": np.ones(3)}, fused=False)
+        >>> optimizer.engines()
+        [EngineUse(engine='eager', params=['w', 'b'], reason='the eager engine was asked for')]
+        """
+        options = self._options.renew(self.param_groups, self.check_changed)
+        return engine_uses(self, self.param_groups, self.state, options)
 
     def refresh(self) -> None:
         """Bring changed options to a step that was captured in a CUDA graph.

@@ -127,7 +127,7 @@ def test_torch_optimizers_and_rates_in_tensors() -> None:
         (lambda o: S.StepLR(o, 10), TypeError, "a StepLR; a CosineAnnealingLR is needed"),
         (lambda o: None, TypeError, "a NoneType; a CosineAnnealingLR is needed"),
         (lambda o: S.CosineAnnealingLR(o, 0), ValueError, "T_max"),
-        (lambda o: 1 / 0, ZeroDivisionError, ""),
+        (lambda o: 1 / 0, ZeroDivisionError, "zero"),
     ],
 )
 def test_what_does_not_make_it(make: Any, error: type[Exception], message: str) -> None:
