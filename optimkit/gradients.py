@@ -65,8 +65,9 @@ def collect(groups: Sequence[Group], params: Sequence[Any], grads: Any) -> list[
             f"not a single {type(grads).__name__}"
         )
     found = list(grads)
-    names, count, others = names_of(groups), len(found), ""
-    if names and (is_nest(found) or len(found) != len(params)):
+    count, others = len(found), ""
+    if "param_names" in groups[0] and (count != len(params) or is_nest(found)):
+        names = names_of(groups)
         nested = _spread(names, dict(leaves(found)))
         if nested.keys() == set(names):
             return _by_name(names, nested)

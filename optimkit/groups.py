@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from numbers import Real
 from operator import is_, itemgetter
 from types import SimpleNamespace
@@ -78,7 +79,12 @@ def refilled(nest: Any, values: Iterator[Any]) -> Any:
 
 def is_nest(items: Iterable[Any]) -> bool:
     """Whether there are containers among these, so that `leaves` has names for what is inside."""
-    return any(issubclass(kind, CONTAINERS) for kind in set(map(type, items)))
+    return any(map(_is_container, set(map(type, items))))
+
+
+@cache
+def _is_container(kind: type) -> bool:
+    return issubclass(kind, CONTAINERS)
 
 
 def _is_pair(item: Any) -> bool:

@@ -117,16 +117,15 @@ class AveragedModel(Averaging, ABC):
 
     def parameters(self) -> Iterator[Any]:
         """Iterate over the averages of the parameters."""
-        return iter(_listed(self.module))
+        return iter(_bare(_read(self.module)))
 
     def _columns(self, model: Any) -> tuple[list[Any], list[Any]]:
         """The averages, and what of the model they are averages of."""
-        model = _nest_of(model)
-        if _has_names(self.module) and _has_names(model):
-            own, current = dict(leaves(self.module)), dict(leaves(model))
+        own, current = _read(self.module), _read(_nest_of(model))
+        if isinstance(own, Mapping) and isinstance(current, Mapping):
             _check_names(own, current, "parameters")
-            return list(own.values()), [array_of(current[name]) for name in own]
-        return _listed(self.module), _listed(model)
+            current = [current[name] for name in own]
+        return _bare(own), _bare(current)
 
     def state_dict(self) -> dict[str, Any]:
         """Return ``"n_averaged"`` and each average under ``"module."`` and its name or number.
@@ -184,15 +183,15 @@ def _nest_of(model: Any) -> Any:
     return model if isinstance(model, CONTAINERS) else list(model)
 
 
-def _has_names(nest: Any) -> bool:
-    return isinstance(nest, Mapping) or is_nest(nest)
+def _read(nest: Any) -> Any:
+    """Return what is in a nest: by name or path, or in a list where it has neither."""
+    items = nest.values() if isinstance(nest, Mapping) else nest
+    return dict(leaves(nest)) if is_nest(items) else nest
 
 
-def _listed(nest: Any) -> list[Any]:
-    """Return what is in a nest, in its order."""
-    items = list(nest.values() if isinstance(nest, Mapping) else nest)
-    if is_nest(items):
-        items = [x for _, x in leaves(nest)]
+def _bare(items: Any) -> list[Any]:
+    """Return the arrays themselves, in a list."""
+    items = items.values() if isinstance(items, Mapping) else items
     return [x.data if type(x) is Parameter else x for x in items]
 
 
