@@ -15,7 +15,8 @@ def kind_of(x: object) -> str:
 
 def other_names(found: Iterable[str], wanted: Iterable[str]) -> str:
     """What errors say of names that are not those wanted."""
-    unknown, missing = sorted(set(found) - set(wanted)), sorted(set(wanted) - set(found))
+    found, wanted = set(map(str, found)), set(map(str, wanted))
+    unknown, missing = sorted(found - wanted), sorted(wanted - found)
     sorts = ("unknown", unknown), ("missing", missing)
     return ", ".join(f"{sort}: {names}" for sort, names in sorts if names)
 
