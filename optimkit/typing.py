@@ -34,12 +34,10 @@ class OptimizerLike(Protocol):
 
 
 Nest: TypeAlias = Mapping[str, Any] | list[Any] | tuple[Any, ...]  # of arrays, as models keep them
-Params: TypeAlias = Iterable[Array | Nest] | Mapping[str, Array | Nest]
+Params: TypeAlias = Iterable[Array | Nest] | Mapping[str, Any]
 Gradient: TypeAlias = Array | RowSparse | None
-Gradients: TypeAlias = Sequence[Gradient | Nest] | Mapping[str, Gradient | Nest]
+Gradients: TypeAlias = Sequence[Gradient | Nest] | Mapping[str, Any]
 
 # What norms and clipping take; the gradients among them may be missing.
 Tensors: TypeAlias = Tensor | Iterable[Tensor | None] | Mapping[str, Tensor | None]
-Arrays: TypeAlias = (
-    Array | Iterable[Array | Nest | None] | Mapping[str, Array | Nest | None] | OptimizerLike
-)
+Arrays: TypeAlias = Array | Iterable[Array | Nest | None] | Mapping[str, Any] | OptimizerLike
