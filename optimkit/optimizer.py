@@ -31,8 +31,10 @@ class Optimizer(Checkpointed):
     ----------
     params : iterable or mapping
         Arrays, torch tensors or :class:`Parameter`; or ``(name, parameter)`` pairs; or a mapping
-        from names to parameters; or group dicts ``{"params": ..., "lr": ...}`` whose options
-        override `defaults`.
+        from names to parameters; or nested dicts, lists and tuples of them, whose names are their
+        paths (``"layers.0.w"``); or group dicts ``{"params": ..., "lr": ...}`` whose options
+        override `defaults`. Names stay what they are here: to a list that grows, append, never
+        insert, or gradients in the nest reach other parameters than theirs.
     defaults : dict
         The options of a group that does not give its own.
 
@@ -59,6 +61,8 @@ class Optimizer(Checkpointed):
     ``check_param(param, hyper)``, ``sparse_gradients(hyper)``; without a step count in torch,
     ``counts_steps = False``; to be called with torch tensors in place of NumPy's views of them,
     ``native = True``.
+
+    What runs a step, and why it is nothing faster, is what :meth:`engines` says.
 
     Where all parameters are torch tensors, it is a ``torch.optim.Optimizer`` as well: its class is
     then one made of both (see `optimkit.torch`), and it takes tensors alone.
@@ -171,8 +175,9 @@ class Optimizer(Checkpointed):
             Re-evaluates the model: sets ``.grad`` and returns the loss, or returns
             ``(loss, grads)``.
         grads : sequence or mapping, optional
-            A gradient for each parameter in order, or by name; None leaves that parameter alone.
-            Without it, gradients are the parameters' ``.grad``.
+            A gradient for each parameter in order, by name, or nested as the parameters are; None
+            leaves that parameter alone, and in the place of a nest all that are in it. Without it,
+            gradients are the parameters' ``.grad``.
 
         Returns
         -------

@@ -59,6 +59,8 @@ class LRScheduler:
     several schedulers can act on one optimizer). A subclass that has both forms may add
     ``_get_closed_form_lr``, which ``step(epoch)`` then uses.
 
+    Groups that are added later come in by `extended`.
+
     Creating a scheduler takes step 0 and so writes the learning rates: create it before loading
     the optimizer's checkpoint.
 
