@@ -120,9 +120,9 @@ optimizer.step(grads=grads)
 print(net["layers"][1]["w"].T)
 
 # %%
-# What takes gradients or models takes them nested: clipping, norms and averages, too. ``None`` in the
-# place of an array, or of a whole layer, leaves what is there alone, its state included. An average
-# has the structure of the model, so what predicts with the one predicts with the other.
+# What takes gradients or models takes them nested: clipping, norms and averages, too. ``None`` in
+# the place of an array, or of a whole layer, leaves what is there alone, its state included. An
+# average has the structure of the model, so what predicts with the one predicts with the other.
 
 norm = ok.clip_grad_norm_(grads, max_norm=1.0)
 optimizer.step(grads={"embed": None, "layers": [None, grads["layers"][1]]})
@@ -131,19 +131,14 @@ average.update_parameters(net)
 print(f"norm {norm:.3f}", average.module["layers"][1]["w"].T)
 
 # %%
-# What is left out, on the other hand, is taken for a mistake, and so is a name that is not known:
-
-try:
-    optimizer.step(grads={"embed": np.ones((5, 2)), "head": grads["layers"][1]})
-except KeyError as error:
-    print(error.args[0])
-
-# %%
+# What is left out, on the other hand, is taken for a mistake, as a name that is not known is.
+#
 # **Names are the paths at the time the optimizer is made.** After ``net["layers"].insert(0, new)``
 # the gradients of the new layer have the path ``layers.0.w``, which is the name of an old one. Once
-# there is a group for the last path, too, every layer gets another's gradients, and where the shapes
-# agree **nothing says so**. So append to a list, never insert; what is to be put in between belongs
-# in a dict, under a name that stays. How a layer joins a run: :doc:`/gallery/training/add_a_layer`.
+# there is a group for the last path, too, every layer gets another's gradients, and where the
+# shapes agree **nothing says so**. So append to a list, never insert; what is to be put in between
+# belongs in a dict, under a name that stays. How a layer joins a run:
+# :doc:`/gallery/training/add_a_layer`.
 #
 # Names are what errors speak of, what a file of a checkpoint is matched by, and what groups are
 # chosen by. Here matrices decay, and biases do not:

@@ -83,9 +83,9 @@ plt.show()
 # Two optimizers over one model
 # -----------------------------
 # A network has matrices and other things. What is a hidden matrix goes to Muon, the rest to AdamW,
-# told apart by the number of axes and by name; gradients are parted in the same way. There is **one**
-# clipping, before both steps, since a norm is of all gradients; each optimizer has a schedule of its
-# own; and one file has it all.
+# told apart by the number of axes and by name; gradients are parted in the same way. There is
+# **one** clipping, before both steps, since a norm is of all gradients; each optimizer has a
+# schedule of its own; and one file has it all.
 
 net = {
     "in": {"w": rng.standard_normal((2, 16)), "b": np.zeros(16)},

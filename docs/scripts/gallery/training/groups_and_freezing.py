@@ -59,10 +59,11 @@ for _ in range(300):
 # The second task
 # ---------------
 # Three ways, from the same body and the same new head. A group is a dict with ``"params"`` and the
-# options that differ. A layer is **frozen** by ``None`` for its gradients: parameters, decay, moments
-# and step count stay as they are, whatever the optimizer and whatever the schedule. (For tensors of
-# torch, ``requires_grad_(False)`` and ``zero_grad()`` do it: they get no ``.grad`` from then on.) It
-# thaws with its first gradient. The body has a group of its own, since it is to go on with a smaller learning rate.
+# options that differ. A layer is **frozen** by ``None`` for its gradients: parameters, decay,
+# moments and step count stay as they are, whatever the optimizer and whatever the schedule. (For
+# tensors of torch, ``requires_grad_(False)`` and ``zero_grad()`` do it: they get no ``.grad`` from
+# then on.) It thaws with its first gradient. The body has a group of its own, since it is to go on
+# with a smaller learning rate.
 
 
 def copied(part):
@@ -99,9 +100,9 @@ plt.show()
 # Why not a learning rate of 0?
 # -----------------------------
 # It freezes a group too, as long as nothing sets it: moments and step count go on, and a schedule
-# decides what becomes of the rate. Those that go on from the rate that the group has multiply 0, and
-# it stays. Those that compute it anew, from the rate of the beginning or from one that they were told,
-# write that at their next step, and the group thaws **without a word**.
+# decides what becomes of the rate. Those that go on from the rate that the group has multiply 0,
+# and it stays. Those that compute it anew, from the rate of the beginning or from one that they
+# were told, write that at their next step, and the group thaws **without a word**.
 
 schedules = {
     "CosineAnnealingLR": lambda o: ok.lr_scheduler.CosineAnnealingLR(o, T_max=10),
@@ -124,5 +125,5 @@ for name, make in schedules.items():
 # -----------------
 # A frozen body forgets nothing, and learns what a new head can read off it. All at once learns the
 # new task best and unlearns the old one. In between lie a small learning rate for the old layers
-# and a late thaw. To freeze, give ``None`` for the gradients; a learning rate of 0 is the schedule's
-# to change.
+# and a late thaw. To freeze, give ``None`` for the gradients; a learning rate of 0 is the
+# schedule's to change.
