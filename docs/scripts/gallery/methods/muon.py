@@ -108,8 +108,8 @@ def network_gradients():
 
 
 arrays = {f"{part}.{name}": x for part, layer in net.items() for name, x in layer.items()}
-hidden = {name: x for name, x in arrays.items() if x.ndim == 2 and name.startswith("hidden")}
-rest = {name: x for name, x in arrays.items() if name not in hidden}
+hidden = {n: x for n, x in arrays.items() if x.ndim == 2 and n.startswith("hidden")}
+rest = {n: x for n, x in arrays.items() if n not in hidden}
 optimizers = [ok.Muon(hidden, lr=0.02, weight_decay=0.0), ok.AdamW(rest, lr=0.01)]
 schedulers = [ok.lr_scheduler.CosineAnnealingLR(each, T_max=300) for each in optimizers]
 
