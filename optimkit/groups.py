@@ -74,7 +74,9 @@ def refilled(nest: Any, values: Iterator[Any]) -> Any:
     if nest and all(map(_is_pair, nest)):
         return {key: refilled(value, values) for key, value in nest}
     held = [refilled(value, values) for value in nest]
-    return held if isinstance(nest, list) else tuple(held)
+    if isinstance(nest, list):
+        return held
+    return nest._make(held) if hasattr(nest, "_make") else tuple(held)
 
 
 def is_nest(items: Iterable[Any]) -> bool:

@@ -70,7 +70,8 @@ class LRScheduler:
         A list of dicts that hold ``"lr"``: an optimkit or torch optimizer, or your own.
     last_epoch : int, at least -1
         Last step that was taken. The default, -1, begins; anything else needs
-        ``"initial_lr"`` in each group.
+        ``"initial_lr"`` in each group. Creating takes the next step, so it is one less than the
+        ``last_epoch`` of a scheduler at that place; what goes on exactly is a loaded state.
 
     Attributes
     ----------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -22,6 +22,11 @@ def layer(size: int = 2, start: float = 1.0) -> dict[str, Any]:
     }
 
 
+class Affine(NamedTuple):
+    w: Any
+    b: Any
+
+
 def flat(nest: Any) -> list[Any]:
     return [x for _, x in leaves(nest)]
 
@@ -31,6 +36,10 @@ NESTS: dict[str, Any] = {
     "a dict of layers": {"in": layer(), "out": [np.ones(3), np.full(1, -2.0)]},
     "tuples": ((np.ones(2), np.ones(1)), (np.ones(3),)),
     "pairs in a dict": {"in": [("w", np.ones(2)), ("b", np.ones(1))]},
+    "named tuples": {
+        "in": Affine(np.ones((2, 2)), np.ones(2)),
+        "out": Affine(np.ones(1), np.ones(1)),
+    },
     "deep": {"net": [{"conv": (np.ones(1), [np.full(2, 3.0)])}]},
     "an array beside a layer": [np.ones(2), layer()],
 }
@@ -123,6 +132,8 @@ def test_a_nest_is_refilled_as_it_was(name: str) -> None:
     assert all(x is y for x, y in zip(flat(again), flat(nest), strict=True))
     if name != "pairs in a dict":
         assert type(again) is type(nest)
+    if name == "named tuples":
+        assert again["in"].b is nest["in"].b
 
 
 # ---------------------------------------------------------------- gradients of a part
