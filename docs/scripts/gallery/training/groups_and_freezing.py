@@ -101,8 +101,9 @@ plt.show()
 # -----------------------------
 # It freezes a group too, as long as nothing sets it: moments and step count go on, and a schedule
 # decides what becomes of the rate. Those that go on from the rate that the group has multiply 0,
-# and it stays. Those that compute it anew, from the rate of the beginning or from one that they
-# were told, write that at their next step, and the group thaws **without a word**.
+# and it stays (that of ``CosineAnnealingLR`` up to its end, and with ``eta_min=0``). Those that
+# compute it anew, from the rate of the beginning or from one that they were told, write that at
+# their next step, and the group thaws **without a word**.
 
 schedules = {
     "CosineAnnealingLR": lambda o: ok.lr_scheduler.CosineAnnealingLR(o, T_max=10),
