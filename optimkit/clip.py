@@ -55,8 +55,8 @@ def get_total_norm(
     ----------
     tensors : iterable, mapping or one of its members
         Gradients: arrays or torch tensors, also of several dtypes, libraries and devices; of a
-        :class:`Parameter` its ``.grad``; of an optimizer, the ``.grad`` of its parameters. None
-        is passed over.
+        :class:`Parameter` its ``.grad``; of an optimizer, the ``.grad`` of its parameters; nested
+        dicts, lists and tuples of these, as an optimizer takes them. None is passed over.
     norm_type : float or "inf", default 2
         The order ``p``. As in torch, 0 counts the gradients that have an element other than zero.
     error_if_nonfinite : bool, default False
@@ -104,7 +104,7 @@ def get_total_norm(
     >>> get_total_norm([np.array([3.0, 0.0]), np.array([-4.0])], norm_type="inf")
     4.0
     """
-    grads, tensor = gradients_meant(tensors, tensors_are_gradients=True)
+    grads, _, tensor = gradients_meant(tensors, tensors_are_gradients=True)
     return _like(norm_of_all(grads, norm_type, error_if_nonfinite), grads, tensor)
 
 
@@ -139,8 +139,9 @@ def clip_grad_norm_(
     ----------
     parameters : iterable, mapping or one of its members
         Arrays, which are the gradients themselves; :class:`Parameter` and torch tensors, whose
-        ``.grad`` is meant; or an optimizer, whose parameters are. None, and parameters without
-        gradient, are passed over; of a pair of a name and a tensor, the tensor counts.
+        ``.grad`` is meant; or an optimizer, whose parameters are; nested dicts, lists and tuples of
+        these, as an optimizer takes them. None, and parameters without gradient, are passed over;
+        of pairs of a name and a tensor, the tensors count.
     max_norm : float
         The largest norm that stays as it is.
     norm_type : float or "inf", default 2
@@ -187,8 +188,8 @@ def clip_grad_norm_(
     limit = float(max_norm)
     if limit < 0:
         raise ValueError(f"max_norm is {max_norm}; a number of at least 0 is needed")
-    grads, tensor = gradients_meant(parameters)
-    _check_writable(grads)
+    grads, places, tensor = gradients_meant(parameters)
+    _check_writable(grads, places)
     swept = sweeps_over(grads)
     total = norm_of_all(grads, norm_type, error_if_nonfinite, swept)
     with np.errstate(all="ignore"):
@@ -237,9 +238,9 @@ def clip_grad_value_(parameters: Arrays, clip_value: float, foreach: bool | None
     limit = float(clip_value)
     if limit < 0:
         raise ValueError(f"clip_value is {clip_value}; a number of at least 0 is needed")
-    grads, _ = gradients_meant(parameters)
-    _check_writable(grads)
-    for i, grad in enumerate(grads):
+    grads, places, _ = gradients_meant(parameters)
+    _check_writable(grads, places)
+    for i, grad in zip(places, grads, strict=True):
         if grad.is_complex:
             raise NotImplementedError(f"gradient {i}: complex numbers have no order to clip by")
         if grad.adapter.settled(grad.array) is not grad.array:
@@ -251,11 +252,11 @@ def clip_grad_value_(parameters: Arrays, clip_value: float, foreach: bool | None
     _change(once, lambda xp, x, **out: xp.clip(x, -limit, limit, **out))
 
 
-def _check_writable(grads: list[Gradient]) -> None:
+def _check_writable(grads: list[Gradient], places: list[int | str]) -> None:
     looked_at: set[int] = set()  # layouts; where one will do, others like it need only be open
-    i = 0
-    with naming(lambda: f"gradient {i}"):
-        for i, grad in enumerate(grads):  # noqa: B007  # for the name of an error
+    place: int | str = 0
+    with naming(lambda: f"gradient {place}"):
+        for place, grad in zip(places, grads, strict=True):  # noqa: B007  # for an error's name
             array, adapter, layout, is_complex = grad
             if hasattr(array, "detach"):
                 if array.is_neg() or (is_complex and array.is_conj()):

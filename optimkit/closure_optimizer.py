@@ -12,7 +12,8 @@ from optimkit.backends.adapters import adapter_of
 from optimkit.backends.memory import is_array
 from optimkit.backends.rows import check_entries, spread
 from optimkit.checkpoint import in_order
-from optimkit.gradients import check_gradient, collect, evaluate, labels
+from optimkit.engine_uses import EngineUse
+from optimkit.gradients import check_gradient, collect, evaluate, labels, names_of
 from optimkit.naming import naming
 from optimkit.optimizer import Optimizer
 from optimkit.options import check_limits, count
@@ -65,6 +66,12 @@ class ClosureOptimizer(Optimizer):
         if self.param_groups[0]["fused"]:
             self._discard()
             raise RuntimeError(f"fused=True, but no fused engine can run the steps of {name}")
+
+    def engines(self) -> list[EngineUse]:
+        """Say that all parameters are stepped eagerly, as one vector."""
+        params = names_of(self.param_groups) or range(len(self._params()))
+        reason = "all parameters are one vector, which a search moves along"
+        return [EngineUse("eager", list(params), reason)]
 
     def check_spread(self, arrays: Sequence[Any], hyper: Any) -> None:
         raise RuntimeError(

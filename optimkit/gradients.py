@@ -11,11 +11,13 @@ from optimkit.backends.adapters import Adapter, adapter_of
 from optimkit.backends.bucket import Member, Options
 from optimkit.backends.memory import is_array
 from optimkit.backends.rows import Rows, check_entries, spread
-from optimkit.groups import CONTAINERS, Group, leaves
-from optimkit.naming import kind_of, naming
+from optimkit.groups import Group, is_nest, leaves
+from optimkit.naming import kind_of, naming, other_names
 from optimkit.parameter import array_of, gradients_of
 from optimkit.rule import Rule
 from optimkit.state import State
+
+LEFT_ALONE = "give None for a parameter that is to be left alone"
 
 
 def labels(groups: Sequence[Group]) -> list[str]:
@@ -56,39 +58,58 @@ def collect(groups: Sequence[Group], params: Sequence[Any], grads: Any) -> list[
     if grads is None:
         return gradients_of(params)
     if isinstance(grads, Mapping):
-        return _by_name(groups, grads)
+        return _by_name(names_of(groups), grads)
     if is_array(grads) or isinstance(grads, str) or not isinstance(grads, Iterable):
         raise TypeError(
             "grads must be a sequence with one gradient for each parameter, "
             f"not a single {type(grads).__name__}"
         )
     found = list(grads)
-    if found and (len(found) != len(params) or isinstance(found[0], CONTAINERS)):
-        nested = dict(leaves(found))
-        if nested.keys() == set(_names(groups)):
-            return _by_name(groups, nested)
+    count, others = len(found), ""
+    if "param_names" in groups[0] and (count != len(params) or is_nest(found)):
+        names = names_of(groups)
+        nested = _spread(names, dict(leaves(found)))
+        if nested.keys() == set(names):
+            return _by_name(names, nested)
+        if is_nest(found):
+            count, others = len(nested), f"; {other_names(nested, names)}"
     if len(found) != len(params):
-        raise ValueError(f"got {len(found)} gradients for {len(params)} parameters")
+        raise ValueError(
+            f"got {count} gradients for {len(params)} parameters{others}; {LEFT_ALONE}"
+        )
     return found
 
 
-def _names(groups: Sequence[Group]) -> list[str]:
+def names_of(groups: Sequence[Group]) -> list[str]:
+    """The names of all parameters; none where they have none."""
     return list(chain.from_iterable(group.get("param_names", ()) for group in groups))
 
 
-def _by_name(groups: Sequence[Group], grads: Mapping[str, Any]) -> list[Any]:
-    names = _names(groups)
+def _by_name(names: list[str], grads: Mapping[str, Any]) -> list[Any]:
     if not names:
         raise KeyError("gradients by name need parameters with names")
-    if len(set(names)) != len(names):
+    known = set(names)
+    if len(known) != len(names):
         raise ValueError("gradients by name need names that differ; give a sequence instead")
-    if grads.keys() != set(names):  # they may be nested as the parameters are
-        grads = dict(leaves(grads))
-    unknown, missing = set(grads) - set(names), set(names) - set(grads)
-    if unknown or missing:
-        problem = f"unknown: {sorted(unknown)}" if unknown else f"missing: {sorted(missing)}"
-        raise KeyError(f"gradients by name must have the parameters' names; {problem}")
+    if grads.keys() != known:  # they may be nested as the parameters are
+        grads = _spread(names, dict(leaves(grads)))
+    if grads.keys() != known:
+        raise KeyError(
+            "gradients by name must have the parameters' names; "
+            f"{other_names(grads, names)}; {LEFT_ALONE}"
+        )
     return [grads[name] for name in names]
+
+
+def _spread(names: list[str], grads: dict[str, Any]) -> dict[str, Any]:
+    """Put None for each parameter of a nest in the place of None for the nest."""
+    known = set(names)
+    for nest in [path for path, grad in grads.items() if grad is None and path not in known]:
+        inside = [name for name in names if name.startswith(f"{nest}.")]
+        if inside:
+            del grads[nest]
+            grads.update(dict.fromkeys(inside))
+    return grads
 
 
 def part(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from numbers import Real
 from operator import is_, itemgetter
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ import numpy as np
 
 from optimkit.backends.bucket import Options
 from optimkit.backends.memory import Territory, is_array, share_memory
-from optimkit.parameter import Parameter, array_of
+from optimkit.parameter import Parameter, array_of, is_torchs
 
 Group = dict[str, Any]
 CONTAINERS = (Mapping, list, tuple)
@@ -64,6 +65,30 @@ def leaves(nest: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield from leaves(value, f"{path}.{key}" if path else str(key))
 
 
+def refilled(nest: Any, values: Iterator[Any]) -> Any:
+    """A nest of the same keys around other values, which come in the order of `leaves`."""
+    if not isinstance(nest, CONTAINERS):
+        return next(values)
+    if isinstance(nest, Mapping):
+        return {key: refilled(value, values) for key, value in nest.items()}
+    if nest and all(map(_is_pair, nest)):
+        return {key: refilled(value, values) for key, value in nest}
+    held = [refilled(value, values) for value in nest]
+    if isinstance(nest, list):
+        return held
+    return nest._make(held) if hasattr(nest, "_make") else tuple(held)
+
+
+def is_nest(items: Iterable[Any]) -> bool:
+    """Whether there are containers among these, so that `leaves` has names for what is inside."""
+    return any(map(_is_container, set(map(type, items))))
+
+
+@cache
+def _is_container(kind: type) -> bool:
+    return issubclass(kind, CONTAINERS)
+
+
 def _is_pair(item: Any) -> bool:
     """Whether this is a name, and what has it."""
     return isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)
@@ -90,7 +115,7 @@ def named(params: Any) -> tuple[list[Any], list[str] | None]:
             raise ValueError(
                 "all optimizer params should be with/without names; some names are missing"
             )
-        if not any(isinstance(item, CONTAINERS) for item in params):
+        if not is_nest(params):
             return params, _own_names(params)
     names, items = map(list, zip(*leaves(params), strict=True)) if params else ([], [])
     if len(set(names)) != len(names):
@@ -102,6 +127,19 @@ def _own_names(params: list[Any]) -> list[str] | None:
     """The names that parameters bring with them, if all do and these differ."""
     own = [item.name for item in params if isinstance(item, Parameter) and item.name is not None]
     return own if own and len(own) == len(params) == len(set(own)) else None
+
+
+def check_names(groups: Iterable[Group]) -> None:
+    """Raise ValueError for a name that is there twice, unless tensors have it, as in torch."""
+    known: dict[str, tuple[int, Any]] = {}
+    for i, group in enumerate(groups):
+        for name, param in zip(group.get("param_names", ()), group["params"], strict=False):
+            j, other = known.setdefault(name, (i, param))
+            if other is not param and not (is_torchs(other) and is_torchs(param)):
+                raise ValueError(
+                    f"parameters need names that differ: {name!r} is in group {j} and in group "
+                    f'{i}; name what is in a group, as in {{"params": {{"head": layer}}}}'
+                )
 
 
 def parted(group: Any) -> tuple[Group, list[Any], list[str] | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 
 KINDS = (TypeError, ValueError, RuntimeError, KeyError)
@@ -11,6 +11,14 @@ KINDS = (TypeError, ValueError, RuntimeError, KeyError)
 def kind_of(x: object) -> str:
     """What errors call the type of an object."""
     return f"{type(x).__module__}.{type(x).__qualname__}"
+
+
+def other_names(found: Iterable[str], wanted: Iterable[str]) -> str:
+    """What errors say of names that are not those wanted."""
+    found, wanted = set(map(str, found)), set(map(str, wanted))
+    unknown, missing = sorted(found - wanted), sorted(wanted - found)
+    sorts = ("unknown", unknown), ("missing", missing)
+    return ", ".join(f"{sort}: {names}" for sort, names in sorts if names)
 
 
 class naming:  # it reads as a statement: with naming("Adam", label):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from operator import attrgetter
 from types import GeneratorType
@@ -18,6 +18,7 @@ from optimkit.backends.engines.threads import on_all_threads, shares
 from optimkit.backends.memory import flat, is_array
 from optimkit.backends.reductions import CHUNK, total
 from optimkit.backends.sweeps import Sweep, sweeps, whole
+from optimkit.groups import is_nest, leaves
 from optimkit.naming import naming
 from optimkit.parameter import Parameter, array_of
 
@@ -43,8 +44,12 @@ class Gradient(NamedTuple):
         return flat(view) if self.layout.dense and type(view) is np.ndarray else view
 
 
-def gradients_meant(source: Any, tensors_are_gradients: bool = False) -> tuple[list[Gradient], Any]:
-    """Return the gradients that the user means, checked, and the first torch tensor among all."""
+def gradients_meant(
+    source: Any, tensors_are_gradients: bool = False
+) -> tuple[list[Gradient], list[int | str], Any]:
+    """Return the gradients that the user means, checked, what each is called, and the first torch
+    tensor among all."""
+    names: Sequence[str] = ()
     optimizer = hasattr(source, "param_groups")
     if optimizer:
         items = [param for group in source.param_groups for param in group["params"]]
@@ -54,36 +59,44 @@ def gradients_meant(source: Any, tensors_are_gradients: bool = False) -> tuple[l
         items = list(source.values() if isinstance(source, Mapping) else source)
         if isinstance(source, GeneratorType) and not items:
             warnings.warn("an empty generator: there are no gradients", stacklevel=3)
+        if is_nest(items):
+            found = list(leaves(source if isinstance(source, Mapping) else items))
+            names, items = [path for path, _ in found], [item for _, item in found]
     for i, item in enumerate(items if optimizer else ()):
         if not hasattr(item, "grad"):
             kind = type(item).__name__
             raise TypeError(f"parameter {i}: a {kind} has no .grad: give the gradients instead")
-    places, arrays, tensor = [], [], None
+    places: list[int | str] = []
+    arrays, tensor = [], None
     for i, item in enumerate(items):
-        if type(item) is tuple and len(item) == 2 and isinstance(item[0], str):
-            item = item[1]  # a pair of named_parameters()
         grad, is_tensor = item, hasattr(item, "detach")
         if tensor is None and is_tensor:
             tensor = item
         if type(item) is Parameter or (is_tensor and (optimizer or not tensors_are_gradients)):
             grad = item.grad
         if grad is not None:
-            places.append(i)
+            places.append(names[i] if names else i)
             arrays.append(grad)
     layouts = adapter_of(arrays[0]).plain(arrays) if is_array(arrays and arrays[0]) else None
     if layouts is not None:
         adapter = adapter_of(arrays[0])
-        return [
-            Gradient(x, adapter, layout, False) for x, layout in zip(arrays, layouts, strict=True)
-        ], tensor
-    return _each_checked(places, arrays), tensor
+        return (
+            [
+                Gradient(x, adapter, layout, False)
+                for x, layout in zip(arrays, layouts, strict=True)
+            ],
+            places,
+            tensor,
+        )
+    return _each_checked(places, arrays), places, tensor
 
 
-def _each_checked(places: list[int], arrays: list[Any]) -> list[Gradient]:
-    grads, i, layout = [], 0, None
+def _each_checked(places: Sequence[int | str], arrays: list[Any]) -> list[Gradient]:
+    grads, layout = [], None
+    place: int | str = 0
     known: dict[Any, tuple[Layout, bool]] = {}
-    with naming(lambda: f"gradient {i}"):
-        for i, grad in zip(places, arrays, strict=True):  # noqa: B007  # for the name of an error
+    with naming(lambda: f"gradient {place}"):
+        for place, grad in zip(places, arrays, strict=True):  # noqa: B007  # for an error's name
             adapter = adapter_of(grad)
             if hasattr(grad, "detach") and grad.layout is not layout:
                 layout = grad.layout
@@ -158,7 +171,7 @@ def nonfinite(grads: list[Any], params: list[Any]) -> list[int]:
     arrays = map(array_of, params)
     entries = [adapter_of(x).entries(grad) for x, grad in zip(arrays, grads, strict=True)]
     dense = [g if each is None else each.values for g, each in zip(grads, entries, strict=True)]
-    found, spreading = _settled(_each_checked(list(range(len(dense))), dense))
+    found, spreading = _settled(_each_checked(range(len(dense)), dense))
     sums = _reduced(found, 2.0, sweeps_over(found), spreading)
     places = [i for i, value in sums.items() if not np.isfinite(value)]
     return [

@@ -12,8 +12,9 @@ from optimkit.backends.bucket import Options, buckets
 from optimkit.backends.kept_trace import pure
 from optimkit.backends.rows import Rows, row_buckets
 from optimkit.checkpoint import Checkpointed
+from optimkit.engine_uses import EngineUse, engine_uses
 from optimkit.gradients import check_closure, checked, collect, evaluate, forget_gradients, part
-from optimkit.groups import Claims, Group, as_groups, parted, shown
+from optimkit.groups import Claims, Group, as_groups, check_names, parted, shown
 from optimkit.hooks import hooked
 from optimkit.hooks import register_optimizer_step_post_hook as register_optimizer_step_post_hook
 from optimkit.hooks import register_optimizer_step_pre_hook as register_optimizer_step_pre_hook
@@ -30,8 +31,10 @@ class Optimizer(Checkpointed):
     ----------
     params : iterable or mapping
         Arrays, torch tensors or :class:`Parameter`; or ``(name, parameter)`` pairs; or a mapping
-        from names to parameters; or group dicts ``{"params": ..., "lr": ...}`` whose options
-        override `defaults`.
+        from names to parameters; or nested dicts, lists and tuples of them, whose names are their
+        paths (``"layers.0.w"``); or group dicts ``{"params": ..., "lr": ...}`` whose options
+        override `defaults`. Names stay what they are here: to a list that grows, append, never
+        insert, or gradients in the nest reach other parameters than theirs.
     defaults : dict
         The options of a group that does not give its own.
 
@@ -58,6 +61,8 @@ class Optimizer(Checkpointed):
     ``check_param(param, hyper)``, ``sparse_gradients(hyper)``; without a step count in torch,
     ``counts_steps = False``; to be called with torch tensors in place of NumPy's views of them,
     ``native = True``.
+
+    What runs a step, and why it is nothing faster, is what :meth:`engines` says.
 
     Where all parameters are torch tensors, it is a ``torch.optim.Optimizer`` as well: its class is
     then one made of both (see `optimkit.torch`), and it takes tensors alone.
@@ -98,6 +103,7 @@ class Optimizer(Checkpointed):
         self.check_group(self.defaults, self.defaults)
         for group in as_groups(params):
             self.add_param_group(group)
+        check_names(self.param_groups)
         self._complete = True
         self._be_torchs()
 
@@ -116,7 +122,7 @@ class Optimizer(Checkpointed):
         TypeError
             If a parameter is no array or tensor that can be updated in place.
         ValueError
-            If an option is out of its range or a parameter is already there.
+            If an option is out of its range, or a parameter or its name is already there.
         """
         group, params, names = parted(param_group)
         for key, value in self.defaults.items():
@@ -131,11 +137,12 @@ class Optimizer(Checkpointed):
                 "all optimizer params should be with/without names across param groups: "
                 f"group {len(self.param_groups)} is not like those before it"
             )
+        entries = {"params": params} | ({"param_names": names} if names else {}) | group
+        if self._complete:
+            check_names([*self.param_groups, entries])
         claims, self._claims = self._claims, None
         self._claims = claims.with_more(params, self._params)
-        self.param_groups.append(
-            {"params": params} | ({"param_names": names} if names else {}) | group
-        )
+        self.param_groups.append(entries)
         if self._complete and not any(group["params"] for group in self.param_groups[:-1]):
             self._be_torchs()
 
@@ -169,8 +176,9 @@ class Optimizer(Checkpointed):
             Re-evaluates the model: sets ``.grad`` and returns the loss, or returns
             ``(loss, grads)``.
         grads : sequence or mapping, optional
-            A gradient for each parameter in order, or by name; None leaves that parameter alone.
-            Without it, gradients are the parameters' ``.grad``.
+            A gradient for each parameter in order, by name, or nested as the parameters are; None
+            leaves that parameter alone, and in the place of a nest all that are in it. Without it,
+            gradients are the parameters' ``.grad``.
 
         Returns
         -------
@@ -236,6 +244,33 @@ class Optimizer(Checkpointed):
             if own and self.state.get(param) is not own:
                 self.state[param] = own
         self._stepper.registered(self.state.version, [pair for pair in strangers if not pair[1]])
+
+    def engines(self) -> list[EngineUse]:
+        """Say which engine runs which parameters, before the first step or between two.
+
+        It is the decision that a step takes in which every parameter has a gradient, without
+        compiling. State that is not there yet is made to see how it lies, and thrown away.
+
+        Returns
+        -------
+        list of (engine, params, reason)
+            Named tuples: the name of an engine; the names of the parameters that it steps, or their
+            numbers; and why no faster one does, empty if that is the fastest for their device.
+
+        Raises
+        ------
+        RuntimeError
+            If ``fused=True`` and no fused engine can run a parameter, as the step would.
+
+        Examples
+        --------
+        >>> import numpy as np, optimkit as ok
+        >>> optimizer = ok.Adam({"w": np.ones((2, 3)), "b": np.ones(3)}, fused=False)
+        >>> optimizer.engines()
+        [EngineUse(engine='eager', params=['w', 'b'], reason='the eager engine was asked for')]
+        """
+        options = self._options.renew(self.param_groups, self.check_changed)
+        return engine_uses(self, self.param_groups, self.state, options)
 
     def refresh(self) -> None:
         """Bring changed options to a step that was captured in a CUDA graph.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from optimkit.backends import engines
 from optimkit.backends.adapters.headers import FEW, NONE, identities, objects
@@ -14,6 +15,7 @@ from optimkit.backends.memory import is_array
 from optimkit.parameter import Parameter, array_of
 
 Work = list[tuple[Bucket, Job]]
+Made = TypeVar("Made")
 
 KEPT = 4  # plans, for gradients that are missing by turns
 
@@ -137,14 +139,16 @@ class Stepper:
             Touched rows, which are not planned for.
         """
         assert self._plan is not None
-        work: Work = []
+        choose = partial(engines.choose, update=update, native=native)
+        touched: Work = []
         if rows:
             sparse = options.with_option("sparse", True)
             for bucket in rows:
                 bucket.settle(sparse)
-            _ready(work, rows, update, sparse, native)
-        self._plan.buckets = _ready(work, self._plan.buckets, update, options, native)
-        return work
+            touched = each_bucket(rows, sparse, choose)
+        work = each_bucket(self._plan.buckets, options, choose)
+        self._plan.buckets = [bucket for bucket, _ in work]
+        return touched + work
 
     def run(self, work: Work) -> None:
         """Take a step: all new values are there before the first is written.
@@ -228,25 +232,20 @@ class Stepper:
             bucket.grads = []
 
 
-def _ready(
-    work: Work,
-    buckets: Sequence[Bucket],
-    update: Callable[..., Any],
-    options: Options,
-    native: bool,
-) -> list[Bucket]:
-    """Add jobs to the work; return the buckets, divided where one program does not do for all."""
-    ready: list[Bucket] = []
+def each_bucket(
+    buckets: Sequence[Bucket], options: Options, make: Callable[[Bucket], Made]
+) -> list[tuple[Bucket, Made]]:
+    """Make something for each bucket, divided where one program does not do for all of it."""
+    found: list[tuple[Bucket, Made]] = []
     for bucket in buckets:
         try:
-            work.append((bucket, engines.choose(bucket, update, native)))
-            ready.append(bucket)
-        except engines.Divided as found:
-            pieces = bucket.divided(found.parts)
+            found.append((bucket, make(bucket)))
+        except engines.Divided as parts:
+            pieces = bucket.divided(parts.parts)
             for piece in pieces:
                 piece.settle(options)
-            ready += _ready(work, pieces, update, options, native)
-    return ready
+            found += each_bucket(pieces, options, make)
+    return found
 
 
 def absent(grads: list[Any]) -> Any:
@@ -260,4 +259,4 @@ def _pick(items: list[Any], indices: list[int]) -> list[Any]:
     return list(itemgetter(*indices)(items)) if len(indices) > 1 else [items[indices[0]]]
 
 
-__all__ = ["Plan", "Stepper"]
+__all__ = ["Plan", "Stepper", "each_bucket"]

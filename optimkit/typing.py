@@ -33,12 +33,11 @@ class OptimizerLike(Protocol):
     def param_groups(self) -> list[dict[str, Any]]: ...
 
 
-Params: TypeAlias = Iterable[Array | tuple[str, Array] | Mapping[str, Any]] | Mapping[str, Array]
+Nest: TypeAlias = Mapping[str, Any] | list[Any] | tuple[Any, ...]  # of arrays, as models keep them
+Params: TypeAlias = Iterable[Array | Nest] | Mapping[str, Any]
 Gradient: TypeAlias = Array | RowSparse | None
-Gradients: TypeAlias = Sequence[Gradient] | Mapping[str, Gradient]
+Gradients: TypeAlias = Sequence[Gradient | Nest] | Mapping[str, Any]
 
 # What norms and clipping take; the gradients among them may be missing.
 Tensors: TypeAlias = Tensor | Iterable[Tensor | None] | Mapping[str, Tensor | None]
-Arrays: TypeAlias = (
-    Array | Iterable[Array | tuple[str, Array] | None] | Mapping[str, Array | None] | OptimizerLike
-)
+Arrays: TypeAlias = Array | Iterable[Array | Nest | None] | Mapping[str, Any] | OptimizerLike

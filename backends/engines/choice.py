@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from optimkit.backends.bucket import Bucket
@@ -155,31 +156,65 @@ def choose(bucket: Bucket, update: Callable[..., Any], native: bool = False) -> 
     Divided
         If parts of the bucket have to be stepped on apart.
     """
-    cache, forced = bucket.cache, _override.get()
-    if forced is None:
-        if "setting" not in cache:
-            cache["setting"] = _setting()
-        forced = cache["setting"]
-    fused = getattr(bucket.units[0].hyper, "fused", None)
-    objections = []
-    if fused is False or forced == eager.NAME:
-        objections.append(f"the {eager.NAME} engine was asked for")
-    else:
+    engine, traces, objections = _decide(bucket, update)
+    while engine is not None:
         try:
-            traces = _traces(bucket, update)
-        except NotTraceable as reason:
-            objections.append(f"the rule is not elementwise ({reason})")
-        else:
-            if len(traces) > 1:
-                _check_one_program(traces)
-            engine, reasons = cache.get(("engine", forced)) or _able(bucket, forced)
-            while engine is not None:
-                try:
-                    return bucket.at_home(engine.job(bucket, traces))
-                except CannotCompile as error:
-                    _give_up(engine, error)
-                    engine, reasons = _able(bucket, forced)
-            objections += reasons
+            return bucket.at_home(engine.job(bucket, traces))
+        except CannotCompile as error:
+            _give_up(engine, error)
+            engine, objections = _able(bucket, _forced_for(bucket))
+    _check_eager(bucket, update, native, objections)
+    return eager.job(bucket, update, native)
+
+
+def chosen(bucket: Bucket, update: Callable[..., Any], native: bool = False) -> tuple[str, str]:
+    """Return the name of the engine that `choose` begins with, and why it is none before that.
+
+    Raises
+    ------
+    RuntimeError, Divided
+        As `choose` does.
+    """
+    engine, _, objections = _decide(bucket, update)
+    if engine is None:
+        _check_eager(bucket, update, native, objections)
+    elsewhere = f"not on {bucket.device}"  # an engine for other devices explains nothing
+    reasons = [text for text in objections if not text.endswith(elsewhere)]
+    return eager.NAME if engine is None else engine.name, "; ".join(reasons)
+
+
+def _decide(
+    bucket: Bucket, update: Callable[..., Any]
+) -> tuple[Engine | None, list[Traced], list[str]]:
+    """The engine of the next step, None for the eager one; its traces; what others object to."""
+    forced = _forced_for(bucket)
+    fused = getattr(bucket.units[0].hyper, "fused", None)
+    if fused is False or forced == eager.NAME:
+        return None, [], [f"the {eager.NAME} engine was asked for"]
+    try:
+        traces = _traces(bucket, update)
+    except NotTraceable as reason:
+        return None, [], [f"the rule is not elementwise ({reason})"]
+    if len(traces) > 1:
+        _check_one_program(traces)
+    engine, objections = bucket.cache.get(("engine", forced)) or _able(bucket, forced)
+    return engine, traces, objections
+
+
+def _forced_for(bucket: Bucket) -> str | None:
+    """The engine that is asked for; of the environment's, what it was at the first step."""
+    if (forced := _override.get()) is not None:
+        return forced
+    if "setting" not in bucket.cache:
+        bucket.cache["setting"] = _setting()
+    setting: str | None = bucket.cache["setting"]
+    return setting
+
+
+def _check_eager(
+    bucket: Bucket, update: Callable[..., Any], native: bool, objections: list[str]
+) -> None:
+    """Raise RuntimeError if the eager engine will not do."""
     if bucket.device.startswith("cuda") and bucket.adapter.is_capturing(0):
         raise RuntimeError(
             f"this step cannot be captured in a CUDA graph, as it runs on the {eager.NAME} engine: "
@@ -187,9 +222,8 @@ def choose(bucket: Bucket, update: Callable[..., Any], native: bool = False) -> 
         )
     if (lack := lack_of_parts(bucket, update, native)) is not None:
         raise RuntimeError(lack)
-    if fused is True:
+    if getattr(bucket.units[0].hyper, "fused", None) is True:
         raise RuntimeError(f"fused=True, but no fused engine can run this: {'; '.join(objections)}")
-    return eager.job(bucket, update, native)
 
 
 def lack_of_parts(bucket: Bucket, update: Callable[..., Any], native: bool) -> str | None:
@@ -220,7 +254,7 @@ def _able(bucket: Bucket, forced: str | None) -> tuple[Engine | None, list[str]]
         objection = engine.objection(bucket)
         if objection is None:  # before that, to ask may import much
             objection = _lack(name)
-            if objection is not None and bucket.device != "cpu":
+            if objection is not None and (bucket.device != "cpu" or find_spec(name)):
                 _warn(f"on {bucket.device} the engine {name!r} cannot be used: {objection}")
         if objection is None:
             found = engine, found[1]

@@ -77,7 +77,8 @@ class Muon(Optimizer):
     without. Only with AMX are torch's products the faster ones, two to four times: to have them for
     a NumPy array, hand over ``torch.from_numpy(weights)``, which is the same memory.
 
-    Use it for the hidden matrices of a network, beside another optimizer for the rest.
+    Use it for the hidden matrices of a network, beside another optimizer for the rest, as
+    :doc:`two optimizers over one model </gallery/methods/muon>` shows.
 
     Beware of leaving out a schedule: the size of a step does not depend on the gradient's, so it
     does not fall near a minimum.

@@ -8,48 +8,11 @@ from inspect import signature
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
-from optimkit.options import Limit, check_limits, last_step, renewed
+from optimkit.options import Limit, check_limits, last_step
 from optimkit.typing import OptimizerLike
 
-Group = dict[str, Any]
-
-
-def check_optimizer(optimizer: object) -> None:
-    """Raise TypeError for an object that has no parameter groups."""
-    if not hasattr(optimizer, "param_groups"):
-        raise TypeError(f"{type(optimizer).__name__} is not an optimizer: it has no param_groups")
-
-
-def rate_of(group: Group) -> float:
-    """Return the rate of a group, whatever holds it."""
-    lr = group["lr"]
-    return float(lr.item() if hasattr(lr, "item") else lr)
-
-
-def check_rate(group: Group) -> None:
-    """Raise RuntimeError for a rate through which gradients flow, which schedules would lose."""
-    lr = group.get("lr")
-    if group.get("differentiable") and getattr(lr, "requires_grad", False):
-        raise RuntimeError(
-            f"the lr is {lr!r}: a scheduler would lose its derivatives; give the group a new "
-            "tensor before each step, group['lr'] = lr * factor"
-        )
-
-
-def write_lr(group: Group, lr: float) -> None:
-    """Set the rate of a group, a float; a tensor that holds it (CUDA graphs) is filled in place."""
-    check_rate(group)
-    group["lr"] = renewed(group["lr"], float(lr))
-
-
-def per_group(name: str, optimizer: OptimizerLike, value: Any) -> list[float]:
-    """One number for each group, from one number or from a list of them."""
-    n_groups = len(optimizer.param_groups)
-    if not isinstance(value, (list, tuple)):
-        return [float(value)] * n_groups
-    if len(value) != n_groups:
-        raise ValueError(f"{name} has {len(value)} values for {n_groups} parameter groups")
-    return list(map(float, value))
+from .groups import check_optimizer, check_rate, rate_of, write_lr
+from .restoring import members, restored_on_error
 
 
 @cache
@@ -81,6 +44,13 @@ def steps_taken(optimizer: Any, watch: bool = False) -> int | None:
     return _hook_counts[optimizer][0] if optimizer in _hook_counts else None
 
 
+def _steps_of(scheduler: Any) -> int:
+    """The step that a scheduler is at; of those that have no count, what is in them knows it."""
+    if hasattr(scheduler, "last_epoch"):
+        return int(scheduler.last_epoch)
+    return _steps_of(scheduler._schedulers[0])
+
+
 class LRScheduler:
     """Base class: subclass it and write ``get_lr``.
 
@@ -88,6 +58,8 @@ class LRScheduler:
     use ``self.base_lrs`` (closed form) or the groups' current rates (chainable form, so that
     several schedulers can act on one optimizer). A subclass that has both forms may add
     ``_get_closed_form_lr``, which ``step(epoch)`` then uses.
+
+    Groups that are added later come in by `extended`.
 
     Creating a scheduler takes step 0 and so writes the learning rates: create it before loading
     the optimizer's checkpoint.
@@ -98,7 +70,8 @@ class LRScheduler:
         A list of dicts that hold ``"lr"``: an optimkit or torch optimizer, or your own.
     last_epoch : int, at least -1
         Last step that was taken. The default, -1, begins; anything else needs
-        ``"initial_lr"`` in each group.
+        ``"initial_lr"`` in each group. Creating takes the next step, so it is one less than the
+        ``last_epoch`` of a scheduler at that place; what goes on exactly is a loaded state.
 
     Attributes
     ----------
@@ -224,6 +197,54 @@ class LRScheduler:
             if key not in self._not_saved:
                 self.__dict__[key] = value.copy() if isinstance(value, (list, dict)) else value
 
+    def extended(self, make: Callable[[Any], "LRScheduler"]) -> "LRScheduler":
+        """Return this schedule made anew, with the groups that the optimizer has got since.
+
+        Call it when a group has been added. The rate that the group has, or its ``"initial_lr"``,
+        is its initial one, and it joins where the others are, with the bits of a group that was
+        there from the beginning: the schedule is made and gone through again, up to this step.
+
+        Parameters
+        ----------
+        make : callable
+            ``optimizer -> scheduler``, how this one was made.
+
+        Returns
+        -------
+        LRScheduler
+            The one to step from now on.
+
+        Raises
+        ------
+        TypeError
+            If `make` returns a scheduler of another kind.
+        ValueError
+            If a group would not get the rate that it has: this was made in another way, or rates
+            have been set by something else, too. Nothing has changed then.
+        """
+        groups, known = self.optimizer.param_groups, self.get_last_lr()
+        with restored_on_error(self):
+            rates = list(map(rate_of, groups))
+            for group in groups:
+                write_lr(group, group.get("initial_lr", rate_of(group)))
+            fresh = make(self.optimizer)
+            if type(fresh) is not type(self):
+                raise TypeError(
+                    f"make returned a {type(fresh).__name__}; a {type(self).__name__} is needed"
+                )
+            for each in (fresh, *members(fresh)):
+                vars(each).pop("_steps_at_start", None)  # these steps are none of a training
+            for _ in range(_steps_of(fresh), _steps_of(self)):
+                fresh.step()
+            for i, (group, rate, _) in enumerate(zip(groups, rates, known, strict=False)):
+                if rate_of(group) != rate:
+                    raise ValueError(
+                        f"{type(self).__name__}: made anew, group {i} would have the rate "
+                        f"{rate_of(group)!r} and not {rate!r}: make(optimizer) has to be how the "
+                        "scheduler was made, and nothing else may set the rates"
+                    )
+        return fresh
+
     def _check_state(self, state_dict: dict[str, Any]) -> None:
         """Raise if the state does not fit, before anything of it is taken over."""
         if not isinstance(state_dict, Mapping):
@@ -301,7 +322,8 @@ class LRScheduler:
         if count != groups:
             raise ValueError(
                 f"{type(self).__name__} has {count} learning rates for {groups} parameter groups; "
-                "it does not follow groups that are added after it was created"
+                "it does not follow groups that are added after it was created: take them in by "
+                "scheduler = scheduler.extended(make), where make(optimizer) is how it was made"
             )
 
     def _check_order(self) -> None:

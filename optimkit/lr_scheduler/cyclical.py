@@ -8,8 +8,9 @@ from optimkit.options import check_limits, non_negative, positive
 from optimkit.typing import OptimizerLike
 
 from . import schedules
-from .base import LRScheduler, per_group, write_lr
+from .base import LRScheduler
 from .functions import attributes_of, check_attributes
+from .groups import per_group, write_lr
 
 CYCLE_LIMITS = {"step_size_up": positive, "step_size_down": non_negative, "gamma": non_negative}
 
@@ -139,9 +140,7 @@ class CyclicLR(_MomentumCycle):
         return self._scale_fn_ref(x)
 
     @property
-    def _scale_fn_ref(
-        self,
-    ) -> Callable[[float], float]:  # the name by which torch's programs know it
+    def _scale_fn_ref(self) -> Callable[[float], float]:  # so torch's programs call it
         if self._scale_fn_custom is not None:
             return self._scale_fn_custom
         return lambda x: schedules.cycle_scale(x, self.mode, self.gamma)

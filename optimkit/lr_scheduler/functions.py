@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 from optimkit.typing import OptimizerLike
 
 from . import schedules
-from .base import LRScheduler, check_optimizer, rate_of
+from .base import LRScheduler
+from .groups import check_optimizer, rate_of
 
 Factor = Callable[[int], float]
 

@@ -6,7 +6,8 @@ from typing import Any, ClassVar, Literal
 from optimkit.options import check_limits, fraction, non_negative, number
 from optimkit.typing import OptimizerLike
 
-from .base import LRScheduler, rate_of, write_lr
+from .base import LRScheduler
+from .groups import rate_of, write_lr
 
 
 def _number(metric: Any) -> float:
@@ -141,6 +142,13 @@ class ReduceLROnPlateau(LRScheduler):
         if better:
             self.best = current
         self._last_lr = [rate_of(group) for group in self.optimizer.param_groups]
+
+    def extended(self, make: Any) -> LRScheduler:
+        """Raise TypeError: there is nothing to be made anew, groups that are added are followed."""
+        raise TypeError(
+            "ReduceLROnPlateau follows groups that are added, from the rate that they have; where "
+            "min_lr is a list, set min_lrs anew"
+        )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over a state from `state_dict`, this library's or torch's."""

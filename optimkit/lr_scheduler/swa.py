@@ -3,7 +3,8 @@
 import math
 from typing import Any, ClassVar, Literal
 
-from optimkit.lr_scheduler.base import LRScheduler, check_optimizer, per_group, rate_of
+from optimkit.lr_scheduler.base import LRScheduler
+from optimkit.lr_scheduler.groups import check_optimizer, per_group, rate_of
 from optimkit.options import check_limits, non_negative
 from optimkit.typing import OptimizerLike
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from inspect import signature
 from typing import Any
 
@@ -11,8 +11,9 @@ import array_api_compat
 
 from optimkit.backends.adapters import adapter_of
 from optimkit.backends.memory import is_array
-from optimkit.naming import naming
-from optimkit.parameter import Parameter
+from optimkit.groups import CONTAINERS, is_nest, leaves, named, refilled
+from optimkit.naming import naming, other_names
+from optimkit.parameter import Parameter, array_of
 from optimkit.state import step_count
 from optimkit.swa_utils.averages import Averager
 from optimkit.swa_utils.averaging import Averaging
@@ -25,7 +26,8 @@ class AveragedModel(Averaging, ABC):
     ----------
     model : torch module, optimizer, iterable or mapping
         What holds the parameters: a torch module, an optimizer (its ``param_groups``), or arrays,
-        torch tensors or :class:`Parameter` in a list, or by name in a mapping or in pairs.
+        torch tensors or :class:`Parameter` in a list, by name in a mapping or in pairs, or in
+        nested dicts, lists and tuples, as an optimizer takes them.
     device : optional
         Where the averages live; by default where the parameters do.
     avg_fn : callable, optional
@@ -40,7 +42,7 @@ class AveragedModel(Averaging, ABC):
     Attributes
     ----------
     module : torch module, dict or list
-        The averages: a copy of the module, or arrays by name, or a list of arrays.
+        The averages: a copy of the module, or a list or dict of arrays, nested as `model` is.
     n_averaged : int
         How many times the parameters have been averaged; for a torch module a buffer, as torch's.
 
@@ -51,6 +53,11 @@ class AveragedModel(Averaging, ABC):
 
     Of a torch module this is a torch module itself, as torch's is. Checkpoints have torch's keys,
     and go both ways.
+
+    To go on with a model that has got more parameters, make an average of it anew and give it what
+    is known: ``new.load_state_dict(new.state_dict() | old.state_dict())``. Averages of what has
+    come in begin with the values that it has now, in an equally weighted average as if it had had
+    them from the beginning.
 
     Differs from torch: a model of another number of parameters, shape or dtype is refused; half
     precision is computed in float32 and rounded once; integer buffers are averaged by
@@ -85,10 +92,10 @@ class AveragedModel(Averaging, ABC):
         use_buffers: bool = False,
     ) -> None:
         self._begin(avg_fn, multi_avg_fn, use_buffers)
-        model = _by_name(model)
-        copies = [_copied(i, x, device) for i, x in enumerate(_arrays(model))]
-        named = isinstance(model, Mapping)
-        self.module = dict(zip(model, copies, strict=True)) if named else copies
+        model = _nest_of(model)
+        named(model)  # refuses what has one name for two
+        copies = [_copied(name, x, device) for name, x in leaves(model)]
+        self.module = refilled(model, iter(copies))
         self.n_averaged: Any = 0
 
     def __new__(cls, model: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -110,24 +117,22 @@ class AveragedModel(Averaging, ABC):
 
     def parameters(self) -> Iterator[Any]:
         """Iterate over the averages of the parameters."""
-        return iter(_arrays(self.module))
+        return iter(_bare(_read(self.module)))
 
     def _columns(self, model: Any) -> tuple[list[Any], list[Any]]:
         """The averages, and what of the model they are averages of."""
-        model = _by_name(model)
-        if isinstance(self.module, dict) and isinstance(model, Mapping):
-            if model.keys() != self.module.keys():
-                names = sorted(map(str, model.keys() ^ self.module.keys()))
-                raise KeyError(f"parameters and averages have other names: {', '.join(names)}")
-            model = {name: model[name] for name in self.module}
-        return _arrays(self.module), _arrays(model)
+        own, current = _read(self.module), _read(_nest_of(model))
+        if isinstance(own, Mapping) and isinstance(current, Mapping):
+            _check_names(own, current, "parameters")
+            current = [current[name] for name in own]
+        return _bare(own), _bare(current)
 
     def state_dict(self) -> dict[str, Any]:
         """Return ``"n_averaged"`` and each average under ``"module."`` and its name or number.
 
         Arrays are references, not copies. The averaging function is not in it.
         """
-        averages = {f"module.{name}": value for name, value in _named(self.module)}
+        averages = {f"module.{name}": value for name, value in leaves(self.module)}
         return {"n_averaged": self.n_averaged} | averages
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -145,9 +150,8 @@ class AveragedModel(Averaging, ABC):
             for name, value in state_dict.items()
             if name != "n_averaged"
         }
-        own = dict(_named(self.module))
-        if own.keys() != saved.keys():
-            raise KeyError(f"averages of other names: {sorted(own.keys() ^ saved.keys())}")
+        own = dict(leaves(self.module))
+        _check_names(own, saved, "loaded averages")
         for name, average in own.items():
             if not is_array(saved[name]):
                 raise TypeError(
@@ -168,41 +172,42 @@ def _is_module(model: Any) -> bool:
     return callable(getattr(model, "parameters", None)) and hasattr(model, "buffers")
 
 
-def _arrays(model: Any) -> list[Any]:
-    """Return the arrays that are averaged."""
+def _nest_of(model: Any) -> Any:
+    """Return the parameters of a model, in the mapping or the list that they are in."""
     if hasattr(model, "param_groups"):
-        params: Iterable[Any] = [p for group in model.param_groups for p in group["params"]]
-    elif _is_module(model):
-        params = model.parameters()
-    elif is_array(model) or isinstance(model, Parameter):
-        params = [model]
-    else:
-        params = model.values() if isinstance(model, Mapping) else model
-    return [param.data if type(param) is Parameter else param for param in params]
+        return [param for group in model.param_groups for param in group["params"]]
+    if _is_module(model):
+        return list(model.parameters())
+    if is_array(model) or isinstance(model, Parameter):
+        return [model]
+    return model if isinstance(model, CONTAINERS) else list(model)
 
 
-def _by_name(model: Any) -> Any:
-    """Return pairs of a name and an array, as of ``named_parameters()``, as a mapping."""
-    if (
-        _is_module(model)
-        or hasattr(model, "param_groups")
-        or is_array(model)
-        or isinstance(model, Parameter | Mapping)
-    ):
-        return model
-    items = list(model)
-    pairs = [isinstance(x, tuple) and len(x) == 2 and isinstance(x[0], str) for x in items]
-    return dict(items) if pairs and all(pairs) else items
+def _read(nest: Any) -> Any:
+    """Return what is in a nest: by name or path, or in a list where it has neither."""
+    items = nest.values() if isinstance(nest, Mapping) else nest
+    return dict(leaves(nest)) if is_nest(items) else nest
 
 
-def _named(averages: Any) -> Iterator[tuple[str, Any]]:
-    items = averages.items() if isinstance(averages, dict) else enumerate(averages)
-    return ((str(name), value) for name, value in items)
+def _bare(items: Any) -> list[Any]:
+    """Return the arrays themselves, in a list."""
+    items = items.values() if isinstance(items, Mapping) else items
+    return [x.data if type(x) is Parameter else x for x in items]
 
 
-def _copied(index: int, x: Any, device: Any) -> Any:
+def _check_names(own: Mapping[str, Any], others: Mapping[str, Any], what: str) -> None:
+    """Raise KeyError if there are other names than those of the averages."""
+    if own.keys() != others.keys():
+        raise KeyError(
+            f"{what} must have the averages' names; {other_names(others, own)}; of a model that "
+            "has grown, make an average anew and load into it new.state_dict() | old.state_dict()"
+        )
+
+
+def _copied(name: str, x: Any, device: Any) -> Any:
     """Return a copy of a parameter, to keep its average in."""
-    with naming(f"AveragedModel: parameter {index}"):
+    with naming(f"AveragedModel: parameter {name}"):
+        x = array_of(x)
         adapter = adapter_of(x)
         copy = adapter.convert(x, x)
         if device is not None:

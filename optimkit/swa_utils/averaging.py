@@ -26,7 +26,8 @@ class Averaging:
         Parameters
         ----------
         model : torch module, optimizer, iterable or mapping
-            As for the constructor, with as many parameters in the same order, or the same names.
+            As for the constructor, with as many parameters in the same order, or the same names or
+            paths.
 
         Raises
         ------

@@ -97,6 +97,7 @@ def test_an_unknown_engine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_engine_that_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(numba_engine, "can_compile", lambda: False)
+    monkeypatch.setattr(choice, "find_spec", lambda name: None)
     assert "numba" not in ok.available_engines()
     with pytest.raises(RuntimeError, match=r"'numba'.*fused"), ok.use_engine("numba"):
         pass

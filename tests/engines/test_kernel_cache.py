@@ -156,4 +156,26 @@ def test_a_compiler_that_fails_is_done_without(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("numba")
 def test_numba_that_is_switched_off_is_no_engine(tmp_path: Path) -> None:
     where = {"OPTIMKIT_CACHE_DIR": str(tmp_path), "NUMBA_DISABLE_JIT": "1"}
-    assert output(process(ANY + WITHOUT, **where)) == expected_bits()
+    always = "import warnings; warnings.simplefilter('always')\n"
+    running = process(always + ANY + WITHOUT, **where)
+    out, errors = running.communicate(timeout=120)
+    assert (running.returncode, out) == (0, expected_bits()), errors
+    assert errors.count("RuntimeWarning") == 1
+    assert "the engine 'numba' cannot be used: Numba does not work here" in errors
+
+
+@pytest.mark.usefixtures("numba")
+def test_numba_that_is_not_there_is_no_reason_for_a_warning(tmp_path: Path) -> None:
+    absent = """
+    import sys, importlib.abc
+    class Absent(importlib.abc.MetaPathFinder):
+        def find_spec(self, name, path=None, target=None):
+            if name.partition(".")[0] == "numba":
+                raise ModuleNotFoundError(name)
+    sys.meta_path.insert(0, Absent())
+    import importlib.util
+    found = importlib.util.find_spec
+    importlib.util.find_spec = lambda name, *more: None if name == "numba" else found(name, *more)
+    """
+    script = textwrap.dedent(absent) + ANY + WITHOUT
+    assert output(process(script, OPTIMKIT_CACHE_DIR=str(tmp_path))) == expected_bits()

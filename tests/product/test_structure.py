@@ -107,6 +107,7 @@ FLOOR = [
     "checkpoint",
     "closure_optimizer",
     "differentiable",
+    "engine_uses",
     "file_format",
     "gradients",
     "groups",

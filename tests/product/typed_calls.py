@@ -26,6 +26,8 @@ def parameters() -> None:
     ok.AdamW(iter([x, x]), 1e-2, betas=(0.9, 0.99))
     ok.RMSprop([("w", x), ("b", x)])
     ok.Adagrad({"w": x, "b": x})
+    ok.SGD([{"w": x, "b": x}, {"w": x, "b": x}])
+    ok.SGD({"embed": x, "layers": [{"w": x}, {"w": x}]})
     ok.SGD([{"params": [x], "lr": 0.1}, {"params": {"b": x}}], momentum=0.9)
     ok.LBFGS([x]).add_param_group({"params": [x], "lr": 0.5})
     ok.Adam(3)  # type: ignore[arg-type]
@@ -53,6 +55,9 @@ def steps(optimizer: ok.Optimizer) -> None:
     optimizer.step(grads=[x])
     optimizer.step(grads=(x, None, weights.data))
     optimizer.step(grads={"w": x, "b": None})
+    optimizer.step(grads=[None, {"w": x, "b": None}])
+    optimizer.step(grads={"embed": x, "layers": [{"w": x}, None]})
+    assert_type(optimizer.engines()[0].params, list[Any])
     optimizer.step(grads=[ok.RowSparse(np.array([1]), x, (3,))])
     assert_type(optimizer.step(loss), float)
     assert_type(optimizer.step(loss_and_gradients), float)
@@ -73,6 +78,9 @@ def clipping(optimizer: ok.Optimizer) -> None:
     assert norm < 5
     ok.clip_grad_norm_(optimizer, 1.0, norm_type="inf")
     ok.clip_grad_value_({"w": x}, 1.0)
+    ok.clip_grad_norm_([{"w": x}, {"w": None}], 1.0)
+    ok.clip_grad_value_({"embed": x, "layers": [(x, x)]}, 1.0)
+    assert float(ok.get_total_norm({"embed": [x, None]})) > 0
     assert float(ok.get_total_norm(x)) > 0
     norm.upper()  # type: ignore[union-attr]
     ok.clip_grad_norm_(3, 1.0)  # type: ignore[call-overload]

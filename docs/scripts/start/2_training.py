@@ -85,7 +85,7 @@ class Run:
             order = np.random.default_rng(self.epoch).permutation(len(x))
             for rows in np.split(order, per_epoch):
                 grads = gradients(self.model, x[rows], label[rows])
-                self.norms.append(ok.clip_grad_norm_(grads.values(), max_norm=0.5))
+                self.norms.append(ok.clip_grad_norm_(grads, max_norm=0.5))
                 self.rates.append(self.scheduler.get_last_lr()[0])
                 self.optimizer.step(grads=grads)
                 self.scheduler.step()
@@ -121,7 +121,8 @@ plt.show()
 # Save and resume
 # ---------------
 # A run is more than its parameters: Adam's moments, the step of the schedule, the average. All that
-# has a ``state_dict`` goes into one file, with ``ok.save``, and so do the arrays of the model.
+# has a ``state_dict`` goes into one file, with ``ok.save``, and so do the arrays of the model. The
+# file is written by the library safetensors: ``pip install "optimkit[safetensors]"``.
 
 file = Path(tempfile.mkdtemp(), "run.safetensors")
 

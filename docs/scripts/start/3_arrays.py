@@ -120,6 +120,26 @@ optimizer.step(grads=grads)
 print(net["layers"][1]["w"].T)
 
 # %%
+# What takes gradients or models takes them nested: clipping, norms and averages, too. ``None`` in
+# the place of an array, or of a whole layer, leaves what is there alone, its state included. An
+# average has the structure of the model, so what predicts with the one predicts with the other.
+
+norm = ok.clip_grad_norm_(grads, max_norm=1.0)
+optimizer.step(grads={"embed": None, "layers": [None, grads["layers"][1]]})
+average = ok.swa_utils.AveragedModel(net)
+average.update_parameters(net)
+print(f"norm {norm:.3f}", average.module["layers"][1]["w"].T)
+
+# %%
+# What is left out, on the other hand, is taken for a mistake, as a name that is not known is.
+#
+# **Names are the paths at the time the optimizer is made.** After ``net["layers"].insert(0, new)``
+# the gradients of the new layer have the path ``layers.0.w``, which is the name of an old one. Once
+# there is a group for the last path, too, every layer gets another's gradients, and where the
+# shapes agree **nothing says so**. So append to a list, never insert; what is to be put in between
+# belongs in a dict, under a name that stays. How a layer joins a run:
+# :doc:`/gallery/training/add_a_layer`.
+#
 # Names are what errors speak of, what a file of a checkpoint is matched by, and what groups are
 # chosen by. Here matrices decay, and biases do not:
 
@@ -137,3 +157,4 @@ for group in optimizer.param_groups:
 # - Change arrays in place; a name that is bound anew is lost to the optimizer, silently.
 # - One precision for parameter, gradient and state: the parameter's.
 # - A model may be any nest of dicts and lists; gradients come in the same one, or by path.
+# - Append, never insert: a path is a name.

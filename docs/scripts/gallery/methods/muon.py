@@ -5,6 +5,9 @@ Muon: all directions of a matrix alike
 What Muon does to a gradient can be seen in its singular values.
 """
 
+import tempfile
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -75,6 +78,55 @@ left.legend()
 right.set(title="loss", xlabel="step")
 right.legend()
 plt.show()
+
+# %%
+# Two optimizers over one model
+# -----------------------------
+# A network has matrices and other things. What is a hidden matrix goes to Muon, the rest to AdamW,
+# told apart by the number of axes and by name; gradients are parted in the same way. There is
+# **one** clipping, before both steps, since a norm is of all gradients; each optimizer has a
+# schedule of its own; and one file has it all.
+
+net = {
+    "in": {"w": rng.standard_normal((2, 16)), "b": np.zeros(16)},
+    "hidden": {"w": rng.standard_normal((16, 16)) / 4, "b": np.zeros(16)},
+    "out": {"w": np.zeros((16, 1)), "b": np.zeros(1)},
+}
+points = rng.uniform(-1, 1, (400, 2))
+target = np.sin(4 * points[:, :1]) * points[:, 1:]
+
+
+def network_gradients():
+    h = np.tanh(points @ net["in"]["w"] + net["in"]["b"])
+    k = np.tanh(h @ net["hidden"]["w"] + net["hidden"]["b"])
+    error = k @ net["out"]["w"] + net["out"]["b"] - target
+    out = 2 * error / len(points)
+    inner = (out @ net["out"]["w"].T) * (1 - k**2)
+    first = (inner @ net["hidden"]["w"].T) * (1 - h**2)
+    columns = {"in": (points, first), "hidden": (h, inner), "out": (k, out)}
+    return np.mean(error**2), {n: {"w": a.T @ d, "b": d.sum(0)} for n, (a, d) in columns.items()}
+
+
+arrays = {f"{part}.{name}": x for part, layer in net.items() for name, x in layer.items()}
+hidden = {n: x for n, x in arrays.items() if x.ndim == 2 and n.startswith("hidden")}
+rest = {n: x for n, x in arrays.items() if n not in hidden}
+optimizers = [ok.Muon(hidden, lr=0.02, weight_decay=0.0), ok.AdamW(rest, lr=0.01)]
+schedulers = [ok.lr_scheduler.CosineAnnealingLR(each, T_max=300) for each in optimizers]
+
+for _ in range(300):
+    loss, nested = network_gradients()
+    norm = ok.clip_grad_norm_(nested, max_norm=1.0)
+    grads = {f"{part}.{name}": g for part, layer in nested.items() for name, g in layer.items()}
+    for optimizer, mine in zip(optimizers, (hidden, rest), strict=True):
+        optimizer.step(grads={name: grads[name] for name in mine})
+    for scheduler in schedulers:
+        scheduler.step()
+print(f"Muon: {', '.join(hidden)}; AdamW: {', '.join(rest)}; loss {loss:.4f}")
+
+file = Path(tempfile.mkdtemp(), "run.safetensors")
+ok.save({"net": net, "optimizers": optimizers, "schedulers": schedulers}, file)
+for each, saved in zip(optimizers, ok.load(file)["optimizers"], strict=True):
+    each.load_state_dict(saved)
 
 # %%
 # What to take home

@@ -30,20 +30,16 @@ def wrong(body, head, rows, target):
     return 100 * np.mean(forward(body, head, rows)[1].argmax(1) != target)
 
 
-def step(body, head, optimizer, rows, target):
+def step(body, head, optimizer, rows, target, frozen=False):
     hidden, logits = forward(body, head, rows)
     p = np.exp(logits - logits.max(1, keepdims=True))
     p /= p.sum(1, keepdims=True)
     p[np.arange(len(rows)), target] -= 1
     p /= len(rows)
     upstream = (p @ head["w"].T) * (hidden > 0)
+    grads = {"w": x[rows].T @ upstream, "b": upstream.sum(0)}
     optimizer.step(
-        grads={
-            "head.w": hidden.T @ p,
-            "head.b": p.sum(0),
-            "body.w": x[rows].T @ upstream,
-            "body.b": upstream.sum(0),
-        }
+        grads={"head": {"w": hidden.T @ p, "b": p.sum(0)}, "body": None if frozen else grads}
     )
 
 
@@ -63,8 +59,11 @@ for _ in range(300):
 # The second task
 # ---------------
 # Three ways, from the same body and the same new head. A group is a dict with ``"params"`` and the
-# options that differ. A learning rate that is 0 **freezes** a group, decay included, since the
-# decay of AdamW is in proportion to it; set to another number in ``param_groups`` it thaws.
+# options that differ. A layer is **frozen** by ``None`` for its gradients: parameters, decay,
+# moments and step count stay as they are, whatever the optimizer and whatever the schedule. (For
+# tensors of torch, ``requires_grad_(False)`` and ``zero_grad()`` do it: they get no ``.grad`` from
+# then on.) It thaws with its first gradient. The body has a group of its own, since it is to go on
+# with a smaller learning rate.
 
 
 def copied(part):
@@ -74,17 +73,14 @@ def copied(part):
 new_head, history = layer(32, 5), {}
 for way in ("all at once", "frozen", "frozen, then thawed"):
     ours, ours_head = copied(body), copied(new_head)
-    optimizer = ok.AdamW(
-        [{"params": {"head.w": ours_head["w"], "head.b": ours_head["b"]}}], lr=1e-2
-    )
-    slow = 1e-2 if way == "all at once" else 0.0
-    optimizer.add_param_group({"params": {"body.w": ours["w"], "body.b": ours["b"]}, "lr": slow})
+    optimizer = ok.AdamW([{"params": {"head": ours_head}}], lr=1e-2)
+    slow = 1e-2 if way == "all at once" else 1e-3
+    optimizer.add_param_group({"params": {"body": ours}, "lr": slow})
     order, errors = np.random.default_rng(1), []
     for number in range(200):
-        if number == 80 and way == "frozen, then thawed":
-            optimizer.param_groups[1]["lr"] = 1e-3
+        frozen = way == "frozen" or (way == "frozen, then thawed" and number < 80)
         rows = order.choice(large, 32)
-        step(ours, ours_head, optimizer, rows, digits[rows] - 5)
+        step(ours, ours_head, optimizer, rows, digits[rows] - 5, frozen)
         if number % 5 == 4:
             new = wrong(ours, ours_head, large, digits[large] - 5)
             errors.append([new, wrong(ours, head, small, digits[small])])
@@ -101,9 +97,34 @@ left.legend()
 plt.show()
 
 # %%
+# Why not a learning rate of 0?
+# -----------------------------
+# It freezes a group too, as long as nothing sets it: moments and step count go on, and a schedule
+# decides what becomes of the rate. Those that go on from the rate that the group has multiply 0,
+# and it stays (that of ``CosineAnnealingLR`` up to its end, and with ``eta_min=0``). Those that
+# compute it anew, from the rate of the beginning or from one that they were told, write that at
+# their next step, and the group thaws **without a word**.
+
+schedules = {
+    "CosineAnnealingLR": lambda o: ok.lr_scheduler.CosineAnnealingLR(o, T_max=10),
+    "LinearLR": lambda o: ok.lr_scheduler.LinearLR(o, start_factor=0.5),
+    "PolynomialLR": lambda o: ok.lr_scheduler.PolynomialLR(o, total_iters=10),
+    "LambdaLR": lambda o: ok.lr_scheduler.LambdaLR(o, lambda t: 1 / (1 + t)),
+    "OneCycleLR": lambda o: ok.lr_scheduler.OneCycleLR(o, max_lr=0.1, total_steps=10),
+}
+for name, make in schedules.items():
+    optimizer = ok.SGD([np.ones(1)], lr=0.1, momentum=0.9)
+    scheduler = make(optimizer)
+    optimizer.param_groups[0]["lr"] = 0.0
+    for _ in range(3):
+        optimizer.step(grads=[np.ones(1)])
+        scheduler.step()
+    print(f"{name:18} lr set to 0, three steps later: {scheduler.get_last_lr()[0]:.3f}")
+
+# %%
 # What to take home
 # -----------------
 # A frozen body forgets nothing, and learns what a new head can read off it. All at once learns the
 # new task best and unlearns the old one. In between lie a small learning rate for the old layers
-# and a late thaw: two numbers in ``param_groups``. (To leave a parameter out of single steps, state
-# and step count too, give ``None`` for its gradient.)
+# and a late thaw. To freeze, give ``None`` for the gradients; a learning rate of 0 is the
+# schedule's to change.
