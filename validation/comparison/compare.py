@@ -57,7 +57,7 @@ def compare(
         An optimizer's class, or a function that makes one: of torch, of optimkit, of optax, of
         Keras or of mlx; a class of one's own with ``step(grads)`` or ``update(params, grads)``; or
         a function ``(param, grad, state, step) -> (param, state)``, where `state` is an empty
-        mapping that has zeros for what is asked of it first.
+        mapping that has zeros for what is asked of it first. The guide has all forms.
     optimizer : str or type
         The rule that it should be: an optimizer whose rule is elementwise, by name or its class.
     quick : bool, default False
@@ -70,7 +70,7 @@ def compare(
     Returns
     -------
     Outcome
-        With ``same``, ``departure`` and all that was found.
+        With ``same``, ``departure``, ``cause``, ``branches`` and all that was found.
 
     Raises
     ------

@@ -103,13 +103,13 @@ def headline(result: Outcome) -> tuple[str, Mood]:
 def _another(result: Outcome, within: str) -> str:
     """What is said of a rule that differs."""
     apart = dict.fromkeys(f.circumstance for f in result.findings if f.verdict == DIFFERENT)
-    if result.cause and (result.rule_holds or not result.departure):
-        where = f" with {TWO}" if TWO in apart else ""
-        return f"Another rule{within}{where}: {result.cause.name}"
+    why = f": {result.cause.name}" if result.cause else ""
     if result.rule_holds and TWO in apart:
-        return f"Another rule{within} with {TWO}"
+        return f"Another rule{within} with {TWO}{why}"
     if result.rule_holds:
-        return f"The same rule{within}, but for {', '.join(apart)}"
+        return f"The same rule{within}, but for {', '.join(apart)}{why}"
+    if why and not result.departure:
+        return f"Another rule{within}{why}"
     if result.departure:
         return f"Another rule{within}: {result.departure}"
     return f"Another rule{within}; no change that is known makes it"

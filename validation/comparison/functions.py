@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,9 @@ from optimkit.validation.comparison.candidates import (
 )
 from optimkit.validation.comparison.forms import ROLES, STATE, order_of
 from optimkit.validation.comparison.libraries import Array, made, read
+
+# What candidates are tried on first: some take matrices alone.
+TRIALS = tuple(np.array(x, np.float32) for x in ([0.5, -0.25, 2], [[0.5, -0.25, 2], [1, 3, -2]]))
 
 
 class Zeros(dict[str, Any]):
@@ -125,27 +129,26 @@ class Function(Candidate):
     def _tried(self) -> tuple[str, Callable[[Any], Any]]:
         """The first library and the first kind of empty state with which it runs."""
         first: Exception | None = None
-        array = np.array([0.5, -0.25, 2.0], np.float32)
+        called = self.kind.partition(",")[2]
+        how = f"; it was{called}" if called else ""
         empty: Callable[[Any], Any] = getattr(self.make, "init", lambda p: {})
         kinds: list[Callable[[Any], Any]] = [empty, Zeros, lambda p: None]
-        for library in libraries.loaded():
-            for state in kinds:
-                try:
-                    self.library, self.state = library, state
-                    going = _GoingFunction(self, [array], [[0]])
-                    for _ in range(2):
-                        going.step([array], 1.0)
-                    shape = going.values()[0]["param"].shape
-                    if shape == array.shape:
-                        own = libraries.library_of(going.params[0])  # of what it made of it
-                        return own if own in libraries.LIBRARIES else library, state
-                    first = first or Unusable(f"a parameter of shape (3,) became one of {shape}")
-                except Unusable:
-                    raise
-                except Exception as error:
-                    first = first or error
-        how = self.kind.partition(",")[2]
-        raise Unusable(failure(first) + (f"; it was{how}" if how else "")) from first
+        for array, library, state in product(TRIALS, libraries.loaded(), kinds):
+            try:
+                self.library, self.state = library, state
+                going = _GoingFunction(self, [array], [[0]])
+                for _ in range(2):
+                    going.step([array], 1.0)
+                shape = going.values()[0]["param"].shape
+                if shape == array.shape:
+                    own = libraries.library_of(going.params[0])  # of what it made of it
+                    return own if own in libraries.LIBRARIES else library, state
+                first = first or Unusable(f"a parameter of shape (3,) became one of {shape}")
+            except Unusable as error:
+                raise Unusable(f"{error}{how}") from error
+            except Exception as error:
+                first = first or error
+        raise Unusable(failure(first) + how) from first
 
     def start(self, params: list[Array], groups: list[list[int]]) -> Going:
         return _GoingFunction(self, params, groups)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from optimkit.validation.comparison.candidates import (
     visible,
 )
 from optimkit.validation.comparison.forms import GRAD, PARAM, STEP, required, roles_of
-from optimkit.validation.comparison.functions import failure
+from optimkit.validation.comparison.functions import TRIALS, failure
 from optimkit.validation.comparison.libraries import Array, made, read
 
 LIST, NAMES, ONE = "lists", "mappings by name", "one array an object"  # what it is called with
@@ -153,31 +154,30 @@ class Handwritten(Candidate):
     def _try(self) -> None:
         """Find the library, and what it is called with."""
         first: Exception | None = None
-        array = np.array([0.5, -0.25, 2.0], np.float32)
-        for library in libraries.loaded():
-            for form in self.forms:
-                self.library, self.form, self.arguments = library, form, [GRAD]
-                try:
-                    method = self.start([array, array], [[0, 1]]).method
-                    self.arguments = _arguments(required(method))
-                    going = self.start([array, array], [[0, 1]])
-                    going.step([array, array], 1.0)
-                    values = going.values()
-                    if any((v["param"] != array).any() for v in values):
-                        if inspect.isfunction(going.method):
-                            self.kind = "a function that makes a step"
-                        by_name = form == NAMES and self.arguments
-                        self.can = frozenset(
-                            {*((RATES,) if going.rates else ()), *((ABSENT,) if by_name else ())}
-                        )
-                        return
-                    first = first or Unusable("a step left the parameters as they were")
-                except StopIteration:
-                    names = ", ".join(METHODS[:-1])
-                    raise Unusable(f"it has no method of {names}") from None
-                except Exception as error:
-                    first = first or error
+        for array, library, form in product(TRIALS, libraries.loaded(), self.forms):
+            self.library, self.form, self.arguments = library, form, [GRAD]
+            try:
+                method = self.start([array, array], [[0, 1]]).method
+                self.arguments = _arguments(required(method))
+                going = self.start([array, array], [[0, 1]])
+                going.step([array, array], 1.0)
+                if any((v["param"] != array).any() for v in going.values()):
+                    self._settle(going)
+                    return
+                first = first or Unusable("a step left the parameters as they were")
+            except StopIteration:
+                names = ", ".join(METHODS[:-1])
+                raise Unusable(f"it has no method of {names}") from None
+            except Exception as error:
+                first = first or error
         raise Unusable(failure(first)) from first
+
+    def _settle(self, going: _GoingObject | _GoingObjects) -> None:
+        """Say what it is and can, now that it has taken a step."""
+        if inspect.isfunction(going.method):
+            self.kind = "a function that makes a step"
+        rates = {RATES} if going.rates else set()
+        self.can = frozenset(rates | ({ABSENT} if self.form == NAMES and self.arguments else set()))
 
     def start(self, params: list[Array], groups: list[list[int]]) -> _GoingObject | _GoingObjects:
         if self.form == ONE:

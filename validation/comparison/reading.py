@@ -151,7 +151,7 @@ def _options(
         own = defaults[0] if spelled else tuple(defaults)
         if isinstance(value, tuple) and not isinstance(own, tuple):
             own = (own, *value[1:])  # the first of two, where it has no other
-        if own != value and allowed(optimizer, options | {name: own}):
+        if own != value and allowed(optimizer, options | adopted | {name: own}):
             adopted[name] = own
         if name == "lr" and spelled:
             given[spelled] = own
