@@ -175,9 +175,10 @@ class _Diagnosing:
     rule: type[ok.Optimizer]
 
     def __call__(self, result: Outcome) -> None:
-        judge, last = result.judge, result.findings[-1]
+        judge = result.judge
         if judge is None or result.explanations:
             return
+        last = result.findings[-1]
         kind = kind_of(self.rule, self.reading.options)
 
         def other(nearer: float) -> Explanation | None:
