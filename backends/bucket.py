@@ -14,9 +14,10 @@ import numpy as np
 
 from optimkit.backends.adapters import Adapter, Addresses, Layout, address_key
 from optimkit.backends.adapters.headers import FEW, identities
+from optimkit.backends.masters import MASTER
 from optimkit.backends.memory import ITEMSIZE, Memory, check_apart, is_array, lie_alike
 from optimkit.backends.packing import packing_of
-from optimkit.backends.program import MASTER, RESERVED, Program
+from optimkit.backends.program import RESERVED, Program
 
 LARGEST = 16  # bytes of an element
 PLAIN = {float, int, bool, str, type(None)}  # state that is no array

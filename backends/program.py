@@ -28,6 +28,7 @@ _KINDS = (
     ("negative abs sqrt sign floor ceil trunc", 1, Kind.ARRAY, Kind.ARRAY),
     ("fill positive", 1, Kind.ARRAY, Kind.ARRAY),
     ("where", 3, Kind.ARRAY, Kind.ARRAY),  # the first is boolean
+    ("held", 2, Kind.ARRAY, Kind.ARRAY),  # a master and its parameter: `masters.held`
     ("less less_equal greater greater_equal equal not_equal", 2, Kind.ARRAY, Kind.BOOLEAN),
     ("isnan isinf isfinite", 1, Kind.ARRAY, Kind.BOOLEAN),
     ("logical_and logical_or logical_xor", 2, Kind.BOOLEAN, Kind.BOOLEAN),
@@ -39,7 +40,6 @@ OPERATIONS = {
     for name in names.split()
 }
 RESERVED = {"param", "grad", "step"}  # what a rule gets beside its state
-MASTER = "master"  # state: a parameter of half precision in full, which is stepped in its place
 
 
 class Value(NamedTuple):

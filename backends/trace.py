@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from optimkit.backends.masters import MASTER, steps_masters
 from optimkit.backends.program import OPERATIONS, RESERVED, Kind, Program, Traced
 
 NUMBERS = {float, int, bool}
@@ -215,7 +216,7 @@ def _function(name: str, arity: int) -> Callable[..., StandIn]:
 
 
 for _name, _operation in OPERATIONS.items():
-    if _name not in ("where", "fill", "positive"):
+    if _name not in ("where", "fill", "positive", "held"):
         setattr(_Namespace, _name, staticmethod(_function(_name, _operation.arity)))
 
 NAMESPACE = _Namespace()
@@ -283,6 +284,8 @@ def _record(
 ) -> Traced:
     arrays = {name: tape.value() for name in inputs}
     param, grad, state = arrays.pop("param"), arrays.pop("grad"), {**arrays, **scalars}
+    if MASTER in arrays and steps_masters(update):
+        state[MASTER] = tape.record("held", arrays[MASTER]._index, param._index)
     new_param, new_state = checked(update(NAMESPACE, param, grad, state, hyper, step))
     outputs, numbers = [], {}
     for name, value in (("param", new_param), *new_state.items()):

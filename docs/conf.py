@@ -25,6 +25,7 @@ extensions = [
     "generate.claims",
     "generate.commands",
     "generate.executed",
+    "generate.limits",
     "generate.links",
     "sphinx_gallery.gen_gallery",
     "generate.gallery",
@@ -32,6 +33,7 @@ extensions = [
     "generate.optimizer_pages",
     "generate.pages",
     "generate.root_files",
+    "generate.searched",
     "generate.sections",
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}

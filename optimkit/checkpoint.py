@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from optimkit.backends.adapters import adapter_of
+from optimkit.backends.masters import MASTER
 from optimkit.backends.memory import is_array
-from optimkit.backends.program import MASTER
 from optimkit.gradients import labels
 from optimkit.groups import Claims, Group, OptionsOfGroups
 from optimkit.hooks import Hooked, called

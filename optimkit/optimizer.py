@@ -64,6 +64,7 @@ class Optimizer(Checkpointed):
 
     With ``master_dtype="float32"`` a parameter of half precision has a copy in full, ``"master"``
     of its state. The rule steps that, and makes state like it; the parameter gets it, rounded.
+    Where the parameter has been changed since by something else, the copy begins anew from it.
 
     Examples
     --------

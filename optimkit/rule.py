@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
 from numbers import Number
 from typing import Any, ClassVar
 
@@ -13,31 +12,14 @@ from optimkit.backends import engines
 from optimkit.backends.adapters import Adapter, adapter_of
 from optimkit.backends.autograd import recording_adapter_of
 from optimkit.backends.bucket import Bucket, Member, Options
-from optimkit.backends.kept_trace import pure
+from optimkit.backends.masters import MASTER, on_masters
 from optimkit.backends.memory import HALF, is_array
-from optimkit.backends.program import MASTER, RESERVED
+from optimkit.backends.program import RESERVED
 from optimkit.groups import hyper_of
 from optimkit.naming import kind_of, naming
 from optimkit.options import Limit, check_limits
 from optimkit.parameter import array_of
 from optimkit.state import step_count
-
-
-@cache
-def on_masters(update: Callable[..., Any]) -> Callable[..., Any]:
-    """A rule that steps masters, where there are any, and gives parameters what they become."""
-
-    def stepped(
-        xp: Any, param: Any, grad: Any, state: Any, hyper: Any, step: int
-    ) -> tuple[Any, dict[str, Any]]:
-        if MASTER not in state:
-            result: tuple[Any, dict[str, Any]] = update(xp, param, grad, state, hyper, step)
-            return result
-        others = {name: value for name, value in state.items() if name != MASTER}
-        master, new = update(xp, state[MASTER], grad, others, hyper, step)
-        return master, {**new, MASTER: master}
-
-    return pure(stepped) if getattr(update, "pure", False) else stepped
 
 
 class Rule:
@@ -241,9 +223,10 @@ class Rule:
             if not is_array(wanted):
                 return adapter.number(value)
             if tuple(value.shape) != tuple(wanted.shape):
+                own = "" if name in known else "; an entry of your own may be a number or text"
                 raise ValueError(
                     f"its state {name} has shape {tuple(value.shape)}; "
-                    f"{tuple(wanted.shape)} is needed"
+                    f"{tuple(wanted.shape)} is needed{own}"
                 )
             if name in known and value.dtype != wanted.dtype:
                 raise TypeError(

@@ -57,23 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):  # a terminal may lack characters of the formulas
             stream.reconfigure(errors=HANDLER)
     given = list(sys.argv[1:] if argv is None else argv)
-    parser = _Parser(
-        prog="optimkit", description="Every optimizer of torch.optim, for NumPy, CuPy and torch."
-    )
-    parser.add_argument("--version", action="version", version=f"optimkit {optimkit.__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    wanted = next((word for word in given if not word.startswith("-")), None)
-    subparsers = {}
+    wanted = _wanted(given)
     try:
-        for name, (place, text) in COMMANDS.items():
-            subparsers[name] = sub = commands.add_parser(name, help=text, description=text)
-            if name == wanted:
-                import_module(f"optimkit.validation.{place}").add_arguments(sub)
-        if wanted is not None and wanted not in COMMANDS:
-            hint = suggestion(wanted, COMMANDS, f"there are {', '.join(COMMANDS)}")
-            parser.error(f"no command is called {wanted!r}; {hint}")
-        _check_options(subparsers.get(wanted or "", parser), given)
-        arguments = parser.parse_args(given)
+        parser, arguments = parsed(given)
         if arguments.command is None:
             parser.print_help()
             status = 0
@@ -97,6 +83,36 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = _complain(wanted, f"the output could not be written: {error.strerror}")
         quiet_end()
     return status
+
+
+def parsed(given: Sequence[str]) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
+    """The parser, and what it makes of arguments; nothing is run.
+
+    Raises
+    ------
+    SystemExit
+        If they are refused, with why on stderr.
+    """
+    parser = _Parser(
+        prog="optimkit", description="Every optimizer of torch.optim, for NumPy, CuPy and torch."
+    )
+    parser.add_argument("--version", action="version", version=f"optimkit {optimkit.__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    wanted, subparsers = _wanted(given), {}
+    for name, (place, text) in COMMANDS.items():
+        subparsers[name] = sub = commands.add_parser(name, help=text, description=text)
+        if name == wanted:
+            import_module(f"optimkit.validation.{place}").add_arguments(sub)
+    if wanted is not None and wanted not in COMMANDS:
+        hint = suggestion(wanted, COMMANDS, f"there are {', '.join(COMMANDS)}")
+        parser.error(f"no command is called {wanted!r}; {hint}")
+    _check_options(subparsers.get(wanted or "", parser), given)
+    return parser, parser.parse_args(given)
+
+
+def _wanted(given: Sequence[str]) -> str | None:
+    """The command that arguments ask for."""
+    return next((word for word in given if not word.startswith("-")), None)
 
 
 def _check_options(parser: argparse.ArgumentParser, given: Sequence[str]) -> None:

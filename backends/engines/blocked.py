@@ -14,6 +14,7 @@ from optimkit.backends.bucket import Bucket
 from optimkit.backends.engines.base import Engine, Job, Write, fresh_columns, new_entries, rounded
 from optimkit.backends.engines.source import arithmetic
 from optimkit.backends.engines.threads import on_all_threads, shares
+from optimkit.backends.masters import held
 from optimkit.backends.memory import flat
 from optimkit.backends.program import Kind, Program, Traced
 
@@ -35,6 +36,10 @@ def _where(condition: Array, x1: Any, x2: Any, out: Array) -> None:
 
 def _fill(value: Any, out: Array) -> None:
     out[...] = value
+
+
+def _held(master: Array, param: Array, out: Array, *, stored: Any) -> None:
+    out[...] = held(np, master, param.astype(stored))
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {"where": _where, "fill": _fill}
@@ -59,8 +64,10 @@ class Recipe(NamedTuple):
 
 
 @cache
-def recipe_of(program: Program) -> Recipe:
+def recipe_of(program: Program, stored: Any) -> Recipe:
     """Give every live value a place, reusing scratch memory once its last reader has run.
+
+    `stored` is the dtype of the parameters themselves.
 
     A value that is an output is computed in place where no later operation reads the input that it
     replaces.
@@ -111,9 +118,10 @@ def recipe_of(program: Program) -> Recipe:
             unused[scratch[place - len(columns)]].append(place)
     first_slot = len(columns) + len(scratch)
     places += range(first_slot, first_slot + len(values) - len(places))
+    functions = FUNCTIONS | {"held": partial(_held, stored=stored)}
     instructions = [
         _Instruction(
-            FUNCTIONS.get(values[value].operation) or getattr(np, values[value].operation),
+            functions.get(values[value].operation) or getattr(np, values[value].operation),
             tuple(places[x] for x in values[value].operands),
             places[value],
         )
@@ -182,7 +190,7 @@ class BlockedEngine(Engine):
     def job(self, bucket: Bucket, traces: Sequence[Traced]) -> Job:
         program, adapter, dtype = traces[0].program, bucket.adapter, arithmetic(bucket.dtypes)
         written = [program.columns.index(name) for name, _ in program.outputs]
-        recipe = recipe_of(program)
+        recipe = recipe_of(program, adapter.view(bucket.arrays[0]).dtype)
         slots = list(map(list, rounded(traces, dtype)))
         run = partial(_run_blocks, recipe, dtype, slots, written)
 

@@ -11,8 +11,8 @@ import numpy as np
 from optimkit.backends.adapters import Adapter
 from optimkit.backends.bucket import Bucket, Unit
 from optimkit.backends.engines.base import Job, Write
+from optimkit.backends.masters import MASTER, held, steps_masters
 from optimkit.backends.memory import HALF
-from optimkit.backends.program import MASTER
 from optimkit.backends.trace import checked
 
 NAME = "eager"
@@ -62,6 +62,8 @@ def called(
     xp = adapter.namespace(views["param"])
     dtype = views["param"].dtype
     arrays = {k: xp.astype(v, xp.float32) for k, v in views.items()} if half else views
+    if MASTER in views and steps_masters(update):
+        arrays = {**arrays, MASTER: held(xp, views[MASTER], views["param"])}
     state = unit.scalars | {k: v for k, v in arrays.items() if k not in ("param", "grad")}
     new_param, new_state = checked(
         update(xp, arrays["param"], arrays["grad"], state, unit.hyper, unit.step)

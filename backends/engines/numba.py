@@ -17,7 +17,7 @@ from optimkit.backends.engines.source import Dialect, arithmetic, statements
 from optimkit.backends.engines.table import Table
 from optimkit.backends.engines.threads import run_compiled
 from optimkit.backends.kernel_cache import Kernels, can_compile, imported
-from optimkit.backends.memory import ITEMSIZE
+from optimkit.backends.memory import HALF, ITEMSIZE
 from optimkit.backends.program import Program, Traced, Value
 
 # A kernel asks for memory ahead of where it works, because the processor's own guess ends at each
@@ -65,6 +65,7 @@ DIALECT = Dialect(
     EXPRESSIONS,
     load=STORED | {"float16": "from_float16({0})", "bfloat16": "from_bfloat16({0})"},
     store=STORED | {"float16": "to_float16({0})", "bfloat16": "to_bfloat16({0})"},
+    rounds={x: f"to_{x}({{0}}) == {{1}}" for x in HALF},
     declare="{0} = {1}",
     assign="{0} = {1}",
     taken=re.compile(

@@ -24,6 +24,8 @@ class Dialect(NamedTuple):
     load, store : mapping
         From the dtype of a column to the expression that brings an element ``{0}`` to the dtype of
         the arithmetic, and back.
+    rounds : mapping
+        From a dtype of half precision to whether ``{0}`` is stored as the element ``{1}`` is.
     declare, assign : str
         The statements that give a new value ``{0}``, and a result, the value ``{1}``.
     taken : pattern
@@ -33,6 +35,7 @@ class Dialect(NamedTuple):
     expressions: Mapping[str, str]
     load: Mapping[str, str]
     store: Mapping[str, str]
+    rounds: Mapping[str, str]
     declare: str
     assign: str
     taken: re.Pattern[str]
@@ -95,6 +98,12 @@ def statements(
             return f"s{place - first_slot}"
         return names[name] if operation == "column" else f"v{place}"
 
+    def held(master: str, param: str) -> str:
+        if kinds["param"] not in dialect.rounds:
+            return param  # which is no less than a master
+        same = dialect.rounds[kinds["param"]].format(master, f"{names['param']}_[i]")
+        return dialect.expressions["where"].format(same, master, param)
+
     read = [name for i, name in enumerate(program.inputs) if live[i]]
     body = [
         dialect.declare.format(names[name], dialect.load[kinds[name]].format(f"{names[name]}_[i]"))
@@ -104,8 +113,12 @@ def statements(
     for place in range(len(program.inputs), first_slot):
         if live[place]:
             value = values[place]
-            expression = special(value) or dialect.expressions[value.operation]
-            said_so = expression.format(*map(said, value.operands))
+            operands = list(map(said, value.operands))
+            if value.operation == "held":
+                said_so = held(*operands)
+            else:
+                expression = special(value) or dialect.expressions[value.operation]
+                said_so = expression.format(*operands)
             body.append(dialect.declare.format(f"v{place}", said_so))
             slots.update(x - first_slot for x in value.operands if x >= first_slot)
     for name, place in program.outputs:

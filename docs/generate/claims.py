@@ -1,6 +1,6 @@
-"""Numbers that pages claim, from where they are: the README's measurements and the tables of cases.
+"""Numbers that pages claim, from where they are: the published run and the tables of cases.
 
-``{measured}`AdamW, 300 × 64, numba``` is a cell of the README's table of times;
+``{measured}`AdamW, 300x64, numba``` is a time of the run on the page about `optimkit bench`;
 ``{counted}`exact``` one of `COUNTS`.
 """
 
@@ -11,37 +11,8 @@ from typing import Any
 
 from docutils import nodes
 
-from generate.root_files import ROOT
+from generate.measured import measured
 from optimkit.validation.explain.subjects import optimizers, schedulers
-
-BEGIN, END = "<!-- measured:begin -->", "<!-- measured:end -->"
-
-
-def times(readme: str) -> dict[tuple[str, str, str], str]:
-    """The README's table of times, by optimizer, tensors and column."""
-    found, optimizer, columns = {}, "", []
-    part = readme[readme.index(BEGIN) : readme.index(END)]
-    for line in part.splitlines():
-        cells = [cell.strip() for cell in line.strip("| ").split("|")]
-        if line.startswith("| tensors"):
-            columns = cells[1:]
-        elif line.startswith("| **"):
-            optimizer = cells[0].strip("*")
-        elif line.startswith("| ") and optimizer:
-            for column, cell in zip(columns, cells[1:], strict=True):
-                found[optimizer, cells[0], column] = cell
-    return found
-
-
-def measured(text: str) -> str:
-    """A cell of that table."""
-    table = times((ROOT / "README.md").read_text(encoding="utf-8"))
-    optimizer, rest = text.split(", ", 1)
-    tensors, column = rest.split("; ") if "; " in rest else rest.rsplit(", ", 1)
-    try:
-        return table[optimizer, tensors, column]
-    except KeyError:
-        raise ValueError(f"the README has no time of {text!r}") from None
 
 
 def _cases(exact: bool) -> int:

@@ -30,22 +30,31 @@ def held(cls: type[ok.Optimizer]) -> list[Finding]:
 def same(cls: type[ok.Optimizer]) -> dict[str, list[str]]:
     """The implementations that compute the rule but for rounding, by library and version."""
     found: dict[str, list[str]] = {}
-    for finding in held(cls):
-        if finding["verdict"] != DIFFERENT:
-            found.setdefault(_library(finding), []).append(finding["name"])
+    for (name, _), alike in _alike(cls, different=False).items():
+        found.setdefault(_libraries(alike), []).append(name)
     return found
 
 
 def others(cls: type[ok.Optimizer]) -> Iterator[tuple[str, str, str, list[str]]]:
     """The implementations that compute something else: name, library, what, and how far off."""
+    for (name, what), alike in _alike(cls, different=True).items():
+        off = [page.share(alike[0], x) for x in alike[0]["off"].values()]
+        yield name, _libraries(alike), what, off
+
+
+def _alike(cls: type[ok.Optimizer], different: bool) -> dict[tuple[str, str], list[Finding]]:
+    """What was found, by name and by what is computed: Keras is over several libraries."""
+    found: dict[tuple[str, str], list[Finding]] = {}
     for finding in held(cls):
-        if finding["verdict"] == DIFFERENT:
-            off = [page.share(finding, x) for x in finding["off"].values()]
-            yield finding["name"], _library(finding), page.computes(finding), off
+        if (finding["verdict"] == DIFFERENT) is different:
+            found.setdefault((finding["name"], page.computes(finding)), []).append(finding)
+    return found
 
 
-def _library(finding: Finding) -> str:
-    return f"{LIBRARIES[finding['library']].title} {finding['version']}"
+def _libraries(alike: list[Finding]) -> str:
+    titles = [LIBRARIES[finding["library"]].title.partition(" on ") for finding in alike]
+    over = ", ".join(other for _, _, other in titles if other)
+    return f"{titles[0][0]} {alike[0]['version']}" + (f" on {over}" if over else "")
 
 
 def changes(cls: type[ok.Optimizer]) -> Iterator[tuple[str, str, list[Change]]]:

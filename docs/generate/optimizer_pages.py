@@ -12,7 +12,7 @@ import optimkit as ok
 from generate import optimizer_elsewhere as elsewhere
 from generate import optimizer_facts as facts
 from generate import optimizer_rule, playground
-from generate.optimizer_symbols import bound_docstring, linked
+from generate.optimizer_symbols import address_of, bound_docstring
 from generate.playground_figures import thumbnail
 from generate.playground_problems import LANDSCAPES
 from optimkit.validation.explain.explain import rule_functions
@@ -185,6 +185,10 @@ def _equality(cls: type[ok.Optimizer]) -> Iterator[str]:
 
 def _elsewhere(cls: type[ok.Optimizer]) -> Iterator[str]:
     same, others = elsewhere.same(cls), list(elsewhere.others(cls))
+    yield (
+        "What yours computes under this name: :doc:`compare <../guides/compare>` holds it against "
+        "this rule, and names :doc:`the slip <../coming_from/handwritten>` that makes it another."
+    )
     if not same and not others:
         yield "No other library's was held against this rule."
         return
@@ -202,9 +206,9 @@ def _elsewhere(cls: type[ok.Optimizer]) -> Iterator[str]:
             "normal gradients of size 1, 10⁻³ and 10⁻⁵ and a constant learning rate, relative to "
             "the way that it has gone. A dash: no farther than by rounding."
         )
-        header = ("implementation", "library", "what it computes", "at 1", "at 10⁻³", "at 10⁻⁵")
-        rows = [(f"``{name}``", of, _code(what), *off) for name, of, what, off in others]
-        yield _table(header, rows, "24 14 26 12 12 12")
+        header = ("implementation", "what it computes", "at 1", "at 10⁻³", "at 10⁻⁵")
+        rows = [(f"``{name}``, {of}", _code(what), *off) for name, of, what, off in others]
+        yield ".. rst-class:: elsewhere\n\n" + _table(header, rows, "36 28 12 12 12")
     for name, meaning, changes in elsewhere.changes(cls):
         yield f"**{name}**: {meaning}."
         lines = [f"- {x.before}\n+ {x.after}" for x in changes]
@@ -300,13 +304,11 @@ learning rate of a list and a few sets of options."""
 
 
 def _paper(name: str, cls: type[ok.Optimizer]) -> str:
-    """What it was first described in, a link where its number is known."""
-    facts_of = describe(name, cls)
-    paper = str(facts_of["paper"] or "")
-    number = re.search(r"arXiv:(\d{4}\.\d{4,5})", str((facts_of["references"] or [""])[0]))
-    if number:
-        return f"`{paper} <https://arxiv.org/abs/{number[1]}>`__"
-    return linked(_escaped(paper))
+    """What it was first described in, as a link where one is known."""
+    known = describe(name, cls)
+    paper, references = str(known["paper"] or ""), known["references"] or [""]
+    address = address_of(str(references[0]))
+    return f"`{paper} <{address}>`__" if address else _escaped(paper)
 
 
 def _escaped(text: str) -> str:

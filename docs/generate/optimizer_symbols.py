@@ -181,7 +181,21 @@ def bound_docstring(cls: type[ok.Optimizer], lines: list[str]) -> list[str]:
     return linked(text).split("\n")
 
 
+ARXIV = re.compile(r"\barXiv:(\d{4}\.\d{4,5})")
+DOI = re.compile(r"\bdoi:(10\.\S+?)(?=[.,;]?(?:\s|$))")
+URL = re.compile(r"https://\S+?(?=[.,;]?(?:\s|$))")
+
+
 def linked(text: str) -> str:
     """Make links of the papers that a text names by their numbers."""
-    text = re.sub(r"\barXiv:(\d{4}\.\d{4,5})", r"`arXiv:\1 <https://arxiv.org/abs/\1>`__", text)
-    return re.sub(r"\bdoi:(10\.\S+?)(?=[.,;]?(?:\s|$))", r"`doi:\1 <https://doi.org/\1>`__", text)
+    text = ARXIV.sub(r"`arXiv:\1 <https://arxiv.org/abs/\1>`__", text)
+    return DOI.sub(r"`doi:\1 <https://doi.org/\1>`__", text)
+
+
+def address_of(reference: str) -> str:
+    """Where a paper can be read; empty if the reference does not say."""
+    for number, start in ((ARXIV, "https://arxiv.org/abs/"), (DOI, "https://doi.org/")):
+        if found := number.search(reference):
+            return start + found[1]
+    found = URL.search(reference)
+    return found[0] if found else ""

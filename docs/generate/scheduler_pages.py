@@ -168,9 +168,9 @@ def company(name: str, cls: type) -> list[str]:
     )
     alone_call, both = recipes.made(cls), "ChainedScheduler([ConstantLR(factor=0.5), ...])"
     return [
-        "After a warm-up, in a :doc:`SequentialLR`:",
+        "After a warmup, in a :doc:`SequentialLR`:",
         code(after),
-        raw(drawing({"SequentialLR": after_rates}, f"{name} after a warm-up")),
+        raw(drawing({"SequentialLR": after_rates}, f"{name} after a warmup")),
         "At once with another, in a :doc:`ChainedScheduler`, here behind a ``ConstantLR`` that "
         f"halves the rate for 30 steps. {said}",
         raw(drawing({alone_call: alone[: len(rates)], both: rates}, f"{name} behind another")),

@@ -91,7 +91,7 @@ def composes(cls: type) -> bool:
 
 
 def after_warm_up(cls: type) -> str:
-    """A program with a scheduler that begins when a warm-up is over."""
+    """A program with a scheduler that begins when a warmup is over."""
     head = _importing(cls, "LinearLR", "SequentialLR")
     return (
         f"{head}warm_up = LinearLR(optimizer, start_factor=0.1, total_iters=20)\n"

@@ -44,11 +44,11 @@ VARIATIONS: dict[str, dict[str, tuple[Any, ...]]] = {
 BESIDE = {"CyclicLR": {"mode": {"gamma": 0.97}}}
 
 WHEN = {
-    "ChainedScheduler": "For factors that act at once, such as a slow decay under a warm-up.",
+    "ChainedScheduler": "For factors that act at once, such as a slow decay under a warmup.",
     "ConstantLR": "For a few careful steps at first, where a ramp is more than is needed.",
     "CosineAnnealingLR": (
         "The usual choice when the number of steps is known: slow at both ends, no option to tune. "
-        "It rises again after `T_max` steps, so make that all of them. Mostly behind a warm-up."
+        "It rises again after `T_max` steps, so make that all of them. Mostly behind a warmup."
     ),
     "CosineAnnealingWarmRestarts": (
         "For runs that may stop at any time: each period ends in a usable model. The ends of "
@@ -62,7 +62,7 @@ WHEN = {
     "LRScheduler": "To write one of your own.",
     "LambdaLR": "For a formula of your own, in closed form: the factor at step `t`.",
     "LinearLR": (
-        "For a warm-up, at the head of a `SequentialLR`: adaptive methods know little in their "
+        "For a warmup, at the head of a `SequentialLR`: adaptive methods know little in their "
         "first steps. With `start_factor=1` and a small `end_factor`, for a linear decay."
     ),
     "MultiStepLR": "For known recipes, such as ResNet's decay at epochs 30, 60 and 90.",
@@ -77,7 +77,7 @@ WHEN = {
         "`patience`, and to noise: what it sees should be smooth."
     ),
     "SWALR": "For the last part of a run whose parameters are averaged, with `AveragedModel`.",
-    "SequentialLR": "For a warm-up before anything else: the schedule of most large models.",
+    "SequentialLR": "For a warmup before anything else: the schedule of most large models.",
     "StepLR": "For a decay by stages, as older recipes have it.",
 }
 

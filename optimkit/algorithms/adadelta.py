@@ -33,8 +33,9 @@ class Adadelta(Optimizer):
     maximize : bool, default False
         Ascend instead of descend.
     foreach, capturable, differentiable : optional
-        Accepted so that torch calls can be moved over. The first two choose nothing here; with
-        ``differentiable=True`` gradients flow through the step, of torch tensors.
+        Accepted so that torch calls can be moved over. ``foreach`` chooses nothing here; with
+        ``capturable=True`` a step can be captured in a CUDA graph, and with
+        ``differentiable=True`` gradients flow through it, of torch tensors.
     fused : bool or None, default None
         None: the fastest engine that can run a parameter; True: a fused engine or an error;
         False: the eager reference.

@@ -71,7 +71,8 @@ class Adagrad(Optimizer):
     References
     ----------
     .. [1] J. Duchi, E. Hazan, Y. Singer, "Adaptive subgradient methods for online learning and
-       stochastic optimization", Journal of Machine Learning Research 12 (2011).
+       stochastic optimization", Journal of Machine Learning Research 12 (2011),
+       https://jmlr.org/papers/v12/duchi11a.html.
 
     Examples
     --------

@@ -40,8 +40,9 @@ class Adam(Optimizer):
         Shrink the parameter itself, :math:`\theta \leftarrow (1 - \gamma\lambda)\,\theta`, which
         is AdamW.
     foreach, capturable, differentiable : optional
-        Accepted so that torch calls can be moved over. The first two choose nothing here; with
-        ``differentiable=True`` gradients flow through the step, of torch tensors.
+        Accepted so that torch calls can be moved over. ``foreach`` chooses nothing here; with
+        ``capturable=True`` a step can be captured in a CUDA graph, and with
+        ``differentiable=True`` gradients flow through it, of torch tensors.
     fused : bool or None, default None
         None: the fastest engine that can run a parameter; True: a fused engine or an error;
         False: the eager reference.
@@ -74,7 +75,8 @@ class Adam(Optimizer):
     ----------
     .. [1] D. P. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015,
        arXiv:1412.6980.
-    .. [2] S. J. Reddi, S. Kale, S. Kumar, "On the convergence of Adam and beyond", ICLR 2018.
+    .. [2] S. J. Reddi, S. Kale, S. Kumar, "On the convergence of Adam and beyond", ICLR 2018,
+       arXiv:1904.09237.
 
     Examples
     --------

@@ -11,11 +11,12 @@ class AdamW(Adam):
     r"""Adam with decoupled weight decay.
 
     .. math::
-        \theta_t = (1 - \gamma\lambda)\, \theta_{t-1}
+        m_t &= \beta_1 m_{t-1} + (1 - \beta_1)\, g_t \\
+        v_t &= \beta_2 v_{t-1} + (1 - \beta_2)\, g_t^2 \\
+        \theta_t &= (1 - \gamma\lambda)\, \theta_{t-1}
             - \gamma\, \frac{m_t / (1 - \beta_1^t)}{\sqrt{v_t / (1 - \beta_2^t)} + \epsilon}
 
-    with the moments :math:`m, v` of :class:`Adam`, whose rule this is with
-    ``decoupled_weight_decay=True``.
+    It is the rule of :class:`Adam` with ``decoupled_weight_decay=True``.
 
     Parameters
     ----------
@@ -30,8 +31,20 @@ class AdamW(Adam):
     weight_decay : float, default 1e-2
         Rate :math:`\lambda \ge 0` of the decay; a step shrinks the parameter by
         :math:`\gamma\lambda`.
-    amsgrad, maximize, foreach, capturable, differentiable, fused, master_dtype : optional
-        As for :class:`Adam`.
+    amsgrad : bool, default False
+        Divide by the largest second moment so far instead of the latest.
+    maximize : bool, default False
+        Ascend instead of descend.
+    foreach, capturable, differentiable : optional
+        Accepted so that torch calls can be moved over. ``foreach`` chooses nothing here; with
+        ``capturable=True`` a step can be captured in a CUDA graph, and with
+        ``differentiable=True`` gradients flow through it, of torch tensors.
+    fused : bool or None, default None
+        None: the fastest engine that can run a parameter; True: a fused engine or an error;
+        False: the eager reference.
+    master_dtype : {"float32"}, optional
+        Of copies of half-precision parameters, which are stepped in their place: see
+        :class:`Optimizer`.
 
     Raises
     ------
@@ -40,7 +53,9 @@ class AdamW(Adam):
 
     Notes
     -----
-    State per parameter: that of :class:`Adam`.
+    State per parameter, that of :class:`Adam`: ``step`` (a count), ``exp_avg`` :math:`m`,
+    ``exp_avg_sq`` :math:`v` and, with `amsgrad`, ``max_exp_avg_sq``, each of the parameter's shape
+    and dtype.
 
     Differs from the paper: the decay is multiplied by the learning rate, as in torch; the paper
     multiplies both by a schedule instead and keeps :math:`\lambda` apart from :math:`\gamma`.

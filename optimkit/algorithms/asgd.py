@@ -67,7 +67,7 @@ class ASGD(Optimizer):
     References
     ----------
     .. [1] B. T. Polyak, A. B. Juditsky, "Acceleration of stochastic approximation by averaging",
-       SIAM Journal on Control and Optimization 30 (1992).
+       SIAM Journal on Control and Optimization 30 (1992), doi:10.1137/0330046.
     .. [2] W. Xu, "Towards optimal one pass large scale learning with averaged stochastic gradient
        descent", 2011, arXiv:1107.2490.
 

@@ -82,11 +82,11 @@ class LBFGS(ClosureOptimizer):
     References
     ----------
     .. [1] J. Nocedal, "Updating quasi-Newton matrices with limited storage", Mathematics of
-       Computation 35 (1980).
+       Computation 35 (1980), doi:10.1090/S0025-5718-1980-0572855-7.
     .. [2] D. C. Liu, J. Nocedal, "On the limited memory BFGS method for large scale
-       optimization", Mathematical Programming 45 (1989).
+       optimization", Mathematical Programming 45 (1989), doi:10.1007/BF01589116.
     .. [3] J. Nocedal, S. J. Wright, "Numerical optimization", 2nd edition, Springer 2006,
-       algorithms 3.5, 3.6, 7.4 and 7.5.
+       algorithms 3.5, 3.6, 7.4 and 7.5, doi:10.1007/978-0-387-40065-5.
 
     Examples
     --------

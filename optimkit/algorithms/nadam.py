@@ -70,7 +70,8 @@ class NAdam(Optimizer):
 
     References
     ----------
-    .. [1] T. Dozat, "Incorporating Nesterov momentum into Adam", ICLR 2016 workshop.
+    .. [1] T. Dozat, "Incorporating Nesterov momentum into Adam", ICLR 2016 workshop,
+       https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ.
     .. [2] I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", ICLR 2019,
        arXiv:1711.05101.
 

@@ -101,13 +101,13 @@ class NonlinearCG(ClosureOptimizer):
     References
     ----------
     .. [1] R. Fletcher, C. M. Reeves, "Function minimization by conjugate gradients", The Computer
-       Journal 7 (1964).
+       Journal 7 (1964), doi:10.1093/comjnl/7.2.149.
     .. [2] M. J. D. Powell, "Restart procedures for the conjugate gradient method", Mathematical
-       Programming 12 (1977).
+       Programming 12 (1977), doi:10.1007/BF01593790.
     .. [3] W. W. Hager, H. Zhang, "A survey of nonlinear conjugate gradient methods", Pacific
        Journal of Optimization 2 (2006).
     .. [4] J. Nocedal, S. J. Wright, "Numerical optimization", 2nd edition, Springer 2006,
-       chapter 5.
+       chapter 5, doi:10.1007/978-0-387-40065-5.
 
     Examples
     --------

@@ -71,7 +71,7 @@ class RAdam(Optimizer):
     above a length of 5, not 4; :math:`\epsilon`, which the paper has not, is added to
     :math:`\sqrt{v_t}` before the bias is divided out.
 
-    Use it where Adam would need a warm-up of the learning rate.
+    Use it where Adam would need a warmup of the learning rate.
 
     Beware of a steep start: the first steps, five with the default `betas`, are as long as the
     gradient is, and diverge with a learning rate that Adam bears.

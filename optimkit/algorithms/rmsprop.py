@@ -37,8 +37,9 @@ class RMSprop(Optimizer):
     centered : bool, default False
         Divide by the root of the variance, not of the mean square.
     capturable, foreach, differentiable : optional
-        Accepted so that torch calls can be moved over. The first two choose nothing here; with
-        ``differentiable=True`` gradients flow through the step, of torch tensors.
+        Accepted so that torch calls can be moved over. ``foreach`` chooses nothing here; with
+        ``capturable=True`` a step can be captured in a CUDA graph, and with
+        ``differentiable=True`` gradients flow through it, of torch tensors.
     maximize : bool, default False
         Ascend instead of descend.
     fused : bool or None, default None
@@ -72,7 +73,8 @@ class RMSprop(Optimizer):
     References
     ----------
     .. [1] T. Tieleman, G. Hinton, "Lecture 6.5, RMSprop: divide the gradient by a running average
-       of its recent magnitude", Coursera: Neural Networks for Machine Learning, 2012.
+       of its recent magnitude", Coursera: Neural Networks for Machine Learning, 2012,
+       https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf.
     .. [2] A. Graves, "Generating sequences with recurrent neural networks", 2013, arXiv:1308.0850.
 
     Examples

@@ -32,8 +32,9 @@ class Rprop(Optimizer):
     step_sizes : (float, float), default (1e-6, 50)
         Bounds :math:`\Delta_{\min}, \Delta_{\max}` of the step size.
     capturable, foreach, differentiable : optional
-        Accepted so that torch calls can be moved over. The first two choose nothing here; with
-        ``differentiable=True`` gradients flow through the step, of torch tensors.
+        Accepted so that torch calls can be moved over. ``foreach`` chooses nothing here; with
+        ``capturable=True`` a step can be captured in a CUDA graph, and with
+        ``differentiable=True`` gradients flow through it, of torch tensors.
     maximize : bool, default False
         Ascend instead of descend.
     fused : bool or None, default None
@@ -63,9 +64,10 @@ class Rprop(Optimizer):
     References
     ----------
     .. [1] M. Riedmiller, H. Braun, "A direct adaptive method for faster backpropagation learning:
-       the RPROP algorithm", IEEE International Conference on Neural Networks, 1993.
+       the RPROP algorithm", IEEE International Conference on Neural Networks, 1993,
+       doi:10.1109/ICNN.1993.298623.
     .. [2] C. Igel, M. Hüsken, "Empirical evaluation of the improved Rprop learning algorithms",
-       Neurocomputing 50 (2003).
+       Neurocomputing 50 (2003), doi:10.1016/S0925-2312(01)00700-7.
 
     Examples
     --------

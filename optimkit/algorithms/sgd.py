@@ -72,9 +72,11 @@ class SGD(Optimizer):
     References
     ----------
     .. [1] B. T. Polyak, "Some methods of speeding up the convergence of iteration methods",
-       USSR Computational Mathematics and Mathematical Physics 4 (1964).
+       USSR Computational Mathematics and Mathematical Physics 4 (1964),
+       doi:10.1016/0041-5553(64)90137-5.
     .. [2] I. Sutskever, J. Martens, G. Dahl, G. Hinton, "On the importance of initialization and
-       momentum in deep learning", ICML 2013.
+       momentum in deep learning", ICML 2013,
+       https://proceedings.mlr.press/v28/sutskever13.html.
 
     Examples
     --------

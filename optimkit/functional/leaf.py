@@ -10,13 +10,13 @@ import array_api_compat as compat
 import numpy as np
 
 from optimkit.backends.adapters import Adapter, adapter_of
+from optimkit.backends.masters import MASTER, on_masters
 from optimkit.backends.memory import HALF, is_array
-from optimkit.backends.program import MASTER
 from optimkit.backends.trace import NotTraceable, checked, trace
 from optimkit.functional.scalars import all_paths
 from optimkit.gradients import check_alike, check_gradient
 from optimkit.naming import kind_of
-from optimkit.rule import Rule, on_masters
+from optimkit.rule import Rule
 
 FLOATING = re.compile(r"b?float(16|32|64|80|96|128)|c?longdouble|complex\d+")
 

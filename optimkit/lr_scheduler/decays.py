@@ -164,7 +164,7 @@ class ConstantLR(ChainableLR):
 
 
 class LinearLR(ChainableLR):
-    """Warm up (or cool down) along a straight line.
+    """Warmup (or cooldown) along a straight line.
 
     ``lr(t) = base_lr · (start + (end - start) · min(t, T) / T)``, with ``start = start_factor``,
     ``end = end_factor`` and ``T = total_iters``

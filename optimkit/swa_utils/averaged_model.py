@@ -60,7 +60,7 @@ class AveragedModel(Averaging, ABC):
     ----------
     Izmailov et al., *Averaging Weights Leads to Wider Optima and Better Generalization*, 2018,
     https://arxiv.org/abs/1803.05407. Polyak and Juditsky, *Acceleration of stochastic
-    approximation by averaging*, 1992.
+    approximation by averaging*, 1992, https://doi.org/10.1137/0330046.
 
     Examples
     --------

@@ -101,7 +101,8 @@ def get_ema_avg_fn(decay: float = 0.999) -> Callable[[Any, Any, Any], Any]:
 
     References
     ----------
-    Polyak and Juditsky, *Acceleration of stochastic approximation by averaging*, 1992.
+    Polyak and Juditsky, *Acceleration of stochastic approximation by averaging*, 1992,
+    https://doi.org/10.1137/0330046.
 
     Examples
     --------
@@ -134,7 +135,8 @@ def get_ema_multi_avg_fn(decay: float = 0.999) -> Callable[[Any, Any, Any], None
 
     References
     ----------
-    Polyak and Juditsky, *Acceleration of stochastic approximation by averaging*, 1992.
+    Polyak and Juditsky, *Acceleration of stochastic approximation by averaging*, 1992,
+    https://doi.org/10.1137/0330046.
 
     Examples
     --------

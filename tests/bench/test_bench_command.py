@@ -158,6 +158,19 @@ def test_ctrl_c_leaves_what_was_measured(
         (["--workload", "1x1M"], "no workload is called '1x1M'; did you mean 1M"),
         (["--workload", "ResNet50"], "no workload is called 'ResNet50'; did you mean resnet50"),
         (["--workload", "GPT-2"], "no workload is called 'GPT-2'; did you mean gpt2"),
+        (["--workload", "300 x 64"], "'300 x 64'; did you mean 300x64"),
+        (["--workload", "qqqq"], "there are mlp, 300x64"),
+        (["--workload", "qqqq"], "28x4096 is 28 tensors of 4,096, and FILE.json has shapes"),
+        (["--workload", "0x64"], "0x64 is nothing to step; give 1x1 at least"),
+        (["--workload", "64x0"], "64x0 is nothing to step"),
+        (["--workload", "-3x64"], "expected at least one argument"),
+        (["--workload", "1x9999999999999"], "1x9999999999999 takes 40,000.0 GB before any step"),
+        (
+            ["--workload", "9999999999999x1"],
+            "9999999999999x1 takes 10,040,000.0 GB before any step",
+        ),
+        (["--workload", f"{9 * '1234567890'}x1"], "is more than any memory holds"),
+        (["--workload", "no.json"], "no.json cannot be read: No such file"),
         (["--peers", "torch"], "no peer is called 'torch'; did you mean"),
         (["--threads", "0"], "'0' is no whole number of at least 1"),
         (["--report", "x.txt"], ".html"),
@@ -166,10 +179,73 @@ def test_ctrl_c_leaves_what_was_measured(
 def test_names_that_are_refused(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert message in refused(arguments, capsys)
+
+
+def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     with pytest.raises(SystemExit) as caught:
         cli.main(["bench", *arguments])
     assert caught.value.code == 2
-    assert message in capsys.readouterr().err
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is no JSON: Expecting value"),
+        ("[[64, 48]", "is no JSON: Expecting"),
+        ("[" * 100_000, "is no JSON: maximum recursion"),
+        ("\udcff", "is no JSON: 'utf-8' codec"),
+        ("3", "holds no list of shapes, such as [[64, 48], [48]]"),
+        ('"28x4096"', "holds no list of shapes"),
+        ("[]", "holds no shapes; give one at least"),
+        ("{}", "holds no shapes"),
+        ("[64, 48]", "tensor 0: 64 is no shape; give whole numbers of at least 1"),
+        ("[[64], [64, -48]]", "tensor 1: [64, -48] is no shape"),
+        ("[[64, 0]]", "[64, 0] is no shape"),
+        ("[[64.0]]", "[64.0] is no shape"),
+        ("[[true]]", "[true] is no shape"),
+        ("[[NaN]]", "[NaN] is no shape"),
+        ('{"bias": "48"}', 'tensor bias: "48" is no shape'),
+        ('{"layer": {"bias": [48]}}', "tensor layer: {"),
+        ("[[1000000, 1000000, 1000000]]", "takes 4,000,000,000.0 GB before any step"),
+    ],
+)
+def test_files_of_shapes_that_are_refused(
+    text: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "shapes.json"
+    file.write_bytes(text.encode("utf-8", "surrogateescape"))
+    said = refused(["--workload", str(file)], capsys)
+    assert str(file) in said
+    assert message in said
+
+
+def test_shapes_of_ones_own_are_timed_and_described(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("listed.json").write_text("[[4, 3], [3], []]")
+    Path("named.JSON").write_text('{"weight": [4, 3], "bias": [3]}')
+    names = ["listed.json", "named.JSON", "5x7", "listed.json"]
+    given = ["bench", "SGD", "--quick", "--peers", "numpy", "--rounds", "5"]
+    assert cli.main([*given, "--json", "x.json", "--workload", *names]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "SGD, shapes of your own: on listed.json" in said
+    assert "listed.json: 3 tensors, 16 elements" in said
+    assert "named.JSON: 2 tensors, 15 elements" in said
+    assert "5x7: 5 tensors, 35 elements" in said
+    assert [*json.loads(Path("x.json").read_text())["seconds"]["SGD"]] == names[:3]
+
+
+def test_what_fits_no_memory_besides_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(measurement, "free_memory", lambda: 100_000)
+    assert cli.main([*FAST[:2], "--quick", "--workload", "2x10000", "3x5"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "AdamW, 2x10000 is left out: it takes" in said
+    assert "3x5: 3 tensors, 15 elements" in said
 
 
 @pytest.mark.parametrize(

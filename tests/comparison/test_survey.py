@@ -21,7 +21,7 @@ from optimkit.validation.survey.subjects import SUBJECTS
 
 KNOWN = load()
 FINDINGS = {finding["key"]: finding for finding in KNOWN["findings"]}
-NEAR = re.compile("; the nearest, .* reproduces 9[0-9] %").search
+NEAR = re.compile("; the nearest, .* reproduces (9[0-9]|100) %").search
 PAGE = ROOT / "docs" / "evidence" / "which_adam.md"
 
 

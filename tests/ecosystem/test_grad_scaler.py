@@ -93,3 +93,26 @@ def test_a_scaler_resumes_with_the_optimizer() -> None:
     ]
     assert scales[0] == scales[1]
     assert same(whole(model), whole(resumed))
+
+
+def test_a_scaled_loop_under_autocast() -> None:
+    found = []
+    for lib in (ok, torch.optim):
+        torch.manual_seed(0)
+        model = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.Tanh(), torch.nn.Linear(16, 1))
+        optimizer = lib.SGD(model.parameters(), lr=0.05)
+        grads = scaler()
+        for _ in range(4):
+            optimizer.zero_grad()
+            with torch.autocast("cpu", torch.bfloat16):
+                out = model(torch.randn(32, 8))
+            assert out.dtype == torch.bfloat16
+            grads.scale(out.float().square().mean()).backward()
+            grads.unscale_(optimizer)
+            ok.clip_grad_norm_(model.parameters(), 0.5)
+            grads.step(optimizer)
+            grads.update()
+        assert {p.dtype for p in model.parameters()} == {torch.float32}
+        found.append(whole(model))
+    # one multiply-add in torch's step; the next forward pass may round to another bfloat16
+    assert all(torch.allclose(x, y, atol=2**-8) for x, y in zip(*found, strict=True))

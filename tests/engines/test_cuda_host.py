@@ -235,6 +235,30 @@ def test_masters_in_full_precision(device: HostDriver) -> None:
     assert len(device.launches) == 4
 
 
+@pytest.mark.parametrize("half", ["float16", "bfloat16"])
+def test_masters_begin_anew_where_something_else_changed(device: HostDriver, half: str) -> None:
+    torch = pytest.importorskip("torch", reason="torch's bfloat16")
+    pytest.importorskip("ml_dtypes", reason="bfloat16 on the host needs ml_dtypes")
+    torch.manual_seed(0)
+    dtype = getattr(torch, half)
+    start, grads = torch.randn(1_037).to(dtype), torch.randn(5, 1_037).to(dtype)
+    results = []
+    for engine in ("cuda", "eager"):
+        with ok.use_engine(engine):
+            x = start.clone().requires_grad_()
+            opt = ok.AdamW([x], lr=0.1, master_dtype="float32")
+            for grad in grads:
+                x.grad = grad.clone()
+                opt.step()
+                with torch.no_grad():
+                    x[::5] *= 2
+                    x[:4] = torch.tensor([torch.inf, torch.nan, -0.0, 0.0])
+            results.append((x.detach().view(torch.int16), opt.state[x]["master"]))
+    assert len(device.launches) == len(grads)
+    assert torch.equal(results[0][0], results[1][0])
+    assert torch.equal(results[0][1].view(torch.int32), results[1][1].view(torch.int32))
+
+
 def test_bfloat16_tensors(device: HostDriver) -> None:
     torch = pytest.importorskip("torch", reason="torch's bfloat16")
     pytest.importorskip("ml_dtypes", reason="bfloat16 on the host needs ml_dtypes")

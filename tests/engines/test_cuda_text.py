@@ -22,6 +22,7 @@ from optimkit.backends.engines.cuda.text import (
     SMALL,
     kernel_of,
 )
+from optimkit.backends.masters import on_masters
 from optimkit.backends.memory import ITEMSIZE
 from optimkit.backends.program import Program
 from optimkit.backends.trace import NotTraceable, trace
@@ -123,6 +124,21 @@ def check_exact(ptx: str, dtypes: tuple[str, ...]) -> None:
     assert "fma" not in ptx
     if "float64" not in dtypes:
         assert not re.search(r"\.f64", ptx), "float32 is not computed in double"
+
+
+@pytest.mark.parametrize("half", ["float16", "bfloat16"])
+@pytest.mark.parametrize("rule", [ok.SGD, ok.AdamW, ok.Rprop])
+def test_masters_are_compared_with_their_parameters(
+    rule: type[ok.Optimizer], half: str, compiler: seam.Driver
+) -> None:
+    hyper = rule.bind(lr=0.1)
+    arrays = ("master", *rule.init(np, np.zeros(3), hyper))
+    found = trace(on_masters(rule.update), arrays, {}, hyper, 7)
+    dtypes = (half, half, *["float32"] * (len(found.program.columns) - 2))
+    text = kernel_of(found.program, dtypes, len(found.slots)).text
+    assert f"{half}::of(master).bits == param_[i].bits ? master : param" in text
+    for architecture in ARCHITECTURES:
+        check_exact(compiled(compiler, text, architecture), dtypes)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def test_composite_begins_at_a_milestone() -> None:
     reference = nest(theirs, torch_sgd())
     with pytest.raises(NotImplementedError):
         rates(reference, 3)
-    # warm-up; then 0.5, 0.5, and at the inner milestone the exponential from the initial rate
+    # warmup; then 0.5, 0.5, and at the inner milestone the exponential from the initial rate
     expected = [0.5, 0.75, 1.0, 0.5, 0.5, 1.0, 0.125, 0.0625]
     assert rates(nest(ours, plain()), 7) == expected
 

@@ -302,3 +302,160 @@ def test_a_missing_matplotlib_is_named(
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert run("explain", "StepLR", "--plot", "x.png") == 1
     assert "pip install 'optimkit[docs]'" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------------- of one's own
+
+OWN = """
+import optimkit as ok
+from optimkit.options import given, non_negative
+
+
+class Lion(ok.Optimizer):
+    limits = {"lr": non_negative}
+
+    def __init__(self, params, lr=1e-4, beta=0.9, nesterov=False, *, fused=None):
+        super().__init__(params, given(locals()))
+
+    @staticmethod
+    def init(xp, param, hyper):
+        return {"exp_avg": xp.zeros_like(param)}
+
+    @staticmethod
+    @ok.pure
+    def update(xp, param, grad, state, hyper, step):
+        m = hyper.beta * state["exp_avg"] + grad
+        return param - hyper.lr * xp.sign(m), {"exp_avg": m}
+
+
+class Adam(Lion):
+    "Named like another."
+
+
+class Free(ok.Optimizer):
+    def __init__(self, params, lr=0.1, **options):
+        super().__init__(params, dict(lr=lr, **options))
+
+    @staticmethod
+    def update(xp, param, grad, state, hyper, step):
+        return param - hyper.lr * grad, state
+
+
+class Late(Lion):
+    @staticmethod
+    def update(xp, param, grad, state, hyper, step):
+        if step == 7:
+            raise KeyError("late")
+        return param - hyper.lr * grad, state
+
+
+class Missing(Lion):
+    @staticmethod
+    def update(xp, param, grad, state, hyper, step):
+        return param - state["nothing"], state
+
+
+class Norm(Lion):
+    @staticmethod
+    def update(xp, param, grad, state, hyper, step):
+        return param - grad / xp.sum(grad * grad), state
+
+
+class Empty(ok.Optimizer):
+    pass
+
+
+class Half(ok.lr_scheduler.LRScheduler):
+    "Half the rate at each step."
+
+    def get_lr(self):
+        return [0.5**self.last_epoch * rate for rate in self.base_lrs]
+
+
+class Broken(Half):
+    def get_lr(self):
+        return self.nothing
+
+
+def plain(param, grad):
+    return param - grad
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_rules.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setitem(sys.modules, "own_rules", ModuleType("own_rules"))  # as another's file
+
+
+@pytest.mark.usefixtures("own")
+def test_a_rule_of_ones_own_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("explain", "own_rules.py:Lion", "--kernel", "numba") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "lr 0.0001 at least 0 beta 0.9 nesterov False" in said
+    assert "exp_avg (3, 5) float32" in said
+    assert "Rule own_rules.py, line 16 @staticmethod" in said
+    assert "operations, which run as one loop" in said
+    assert "A rule of your own" in said
+    assert "Kernel for numba, float32" in said
+    assert "Formula" not in said
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize("kernel", explain.kernels())
+def test_the_kernel_of_a_rule_of_ones_own(kernel: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("explain", "own_rules.py:Lion", "--kernel", kernel, "--raw") == 0
+    assert "exp_avg" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("own")
+def test_nothing_of_torchs_is_claimed_of_ones_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("explain", "own_rules.py:Adam") == 0
+    said = capsys.readouterr().out
+    assert said.startswith("Adam  Named like another.")
+    assert "configurations" not in said
+    assert run("explain", "own_rules.py:Half") == 0
+    said = capsys.readouterr().out
+    assert said.startswith("Half  Half the rate at each step.")
+    assert "█" in said
+    assert "Parity" not in said
+
+
+@pytest.mark.usefixtures("own")
+def test_options_that_a_class_hands_on(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("explain", "own_rules.py:Free", "--option", "lr=-1", "weight_decay=0.5") == 0
+    out, error = capsys.readouterr()
+    assert "State with lr=-1, weight_decay=0.5" in out
+    assert error == ""
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["own_rules.py"], 2, "own_rules.py names no class; give FILE.py:NAME"),
+        (["own_rules.py:"], 2, "names no class; give FILE.py:NAME"),
+        (["own_rules.py:Lin"], 2, "has nothing called Lin; did you mean Lion"),
+        (["own_rule.py:Lion"], 2, "no file own_rule.py; did you mean own_rules.py?"),
+        (["own_rules.py:plain"], 2, "is no class that derives from optimkit.Optimizer"),
+        (["own_rules.py:given"], 2, "is no class that derives from optimkit.Optimizer"),
+        (["own_rules.py:Empty"], 2, "Empty defines no update(xp, param, grad, state, hyper, step)"),
+        (["own_rules.py:Lion", "--option", "lr=-1"], 2, "invalid lr: -1; it must be a number of"),
+        (["own_rules.py:Lion", "--option", "lrr=1"], 2, "no NAME=VALUE of Lion; did you mean lr"),
+        (["own_rules.py:Free", "--option", "=1"], 2, "no NAME=VALUE of Free; there are lr"),
+        (["own_rules.py:Lion", "--option", "nesterov=2"], 2, "nesterov is True or False, not 2"),
+        (["own_rules.py:Late"], 2, "own_rules.py, line 40: KeyError: 'late'"),
+        (["own_rules.py:Missing"], 2, "own_rules.py, line 47: KeyError: 'nothing'"),
+        (["own_rules.py:Norm", "--raw"], 1, "its rule is not elementwise (xp.sum)"),
+        (["own_rules.py:Broken"], 2, "own_rules.py, line 69: AttributeError: 'Broken' object has"),
+    ],
+)
+def test_refusals_of_ones_own(
+    arguments: list[str], status: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("explain", *arguments) == status
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+import io
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from conftest import ROOT
+from generate.measured import COLUMNS, README, measured, renewed, table, times
 from generate.running import Page, Unexpected, blocks, entries
 
 from optimkit.validation.cli import COMMANDS
+from optimkit.validation.explain.subjects import optimizers
 
 SPHINX = pytest.mark.skipif(
     importlib.util.find_spec("sphinx") is None, reason="Sphinx is not installed"
@@ -162,17 +167,40 @@ def test_every_argument_of_every_command_is_listed() -> None:
         assert all(about for _, about, _ in arguments(name)), name
 
 
-@SPHINX
-def test_numbers_of_the_readme() -> None:
-    from generate.claims import COUNTS, measured, times
+def test_the_readme_has_the_published_times() -> None:
+    readme = README.read_text(encoding="utf-8")
+    assert readme == renewed(readme, times()), "python docs/generate/measured.py writes it"
+    rows = {row.split(" | ")[0]: row for row in readme.splitlines() if row.startswith("| `300x64`")}
+    cells = rows["| `300x64`"].strip("| ").split(" | ")
+    assert len(cells) == 1 + len(COLUMNS)
+    assert all(float(cell) > 0 for cell in cells[1:])
 
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    table = times(readme)
-    assert float(table["AdamW", "300 × 64", "numba"]) < 1
-    assert measured("AdamW, 300 × 64; numba, torch tensors") in readme
-    with pytest.raises(ValueError, match="no time of 'AdamW, 7 × 7, numba'"):
-        measured("AdamW, 7 × 7, numba")
+
+def test_published_times_are_read_from_their_tables() -> None:
+    page = "# Page\n\n| AdamW | `1M` | `mlp` |\n|---|---|---|\n| numba | 0.5 | - |\n\nText.\n"
+    assert times(page) == {("AdamW", "1M", "numba"): "0.5", ("AdamW", "mlp", "numba"): "-"}
+    assert "| `mlp` | - |" in table(times(page))
+    assert "300x64" not in table(times(page))
+    assert float(measured("AdamW, 300x64, numba")) < 1
+    with pytest.raises(ValueError, match="no time of 'AdamW, 7x7, numba'"):
+        measured("AdamW, 7x7, numba")
+
+
+@SPHINX
+def test_counts_of_cases() -> None:
+    from generate.claims import COUNTS
+
     assert 0 < COUNTS["exact"]() <= COUNTS["compared"]()
+
+
+@SPHINX
+def test_every_limit_of_an_option_is_listed() -> None:
+    from generate.limits import limits
+
+    found = dict(limits())
+    assert found["fraction"] == "a number in [0, 1)"
+    used = {limit.__name__ for cls in optimizers().values() for limit in cls.limits.values()}
+    assert used <= {*found}
 
 
 @SPHINX
@@ -190,6 +218,59 @@ def test_sections_of_a_page() -> None:
     text = "# Page\n\n## One, and all\n\nA sentence. Another.\n\n## Two\n\n| a |\n|---|\n"
     assert sections(text) == [("One, and all", "A sentence."), ("Two", "")]
     assert anchor("One, and `all`") == "one-and-all"
+
+
+PAGES_SEARCHED = {"guides/numerics": "# Bits\n\nThe same.\n", "other": "# Other\n"}
+
+
+@SPHINX
+def test_pages_are_found_by_what_people_search_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from generate import searched
+    from sphinx.application import Sphinx
+    from sphinx.util.docutils import docutils_namespace
+
+    pages = tmp_path / "pages"
+    (pages / "guides").mkdir(parents=True)
+    for name, text in PAGES_SEARCHED.items():
+        (pages / f"{name}.md").write_text(text)
+    (pages / "index.md").write_text("# Home\n\n```{toctree}\nguides/numerics\nother\n```\n")
+    monkeypatch.setattr(searched, "SEARCHED", {"guides/numerics": "bit-identical; own Phrase"})
+    warnings = io.StringIO()
+
+    def index() -> dict[str, Any]:
+        settings = {"extensions": ["myst_parser", "generate.searched"], "project": "pages"}
+        built, kept = tmp_path / "built", tmp_path / "kept"
+        with docutils_namespace():
+            app = Sphinx(str(pages), None, str(built), str(kept), "html", settings, None, warnings)
+            app.build()
+        text = (built / "searchindex.js").read_text(encoding="utf-8")
+        found: dict[str, Any] = json.loads(text[text.index("(") + 1 : text.rindex(")")])
+        return found
+
+    found = index()
+    place = found["docnames"].index("guides/numerics")
+    assert found["indexentries"] == {
+        phrase: [[place, "", True]] for phrase in ("bit-identical", "own phrase")
+    }
+    assert found["terms"]["phrase"] == found["terms"]["ident"] == place
+    assert warnings.getvalue() == ""
+    monkeypatch.setattr(searched, "SEARCHED", {"guides/gone": "left"})
+    (pages / "other.md").write_text("# Else\n")
+    index()
+    assert "guides/gone is searched for, and there is no such page" in warnings.getvalue()
+
+
+@SPHINX
+def test_phrases_are_words_of_few_letters() -> None:
+    from generate.searched import SEARCHED, phrases
+
+    for page in SEARCHED:
+        found = phrases(page)
+        assert found, page
+        assert len({phrase.lower() for phrase in found}) == len(found), page
+        assert all(phrase and len(phrase) < 40 for phrase in found), page
 
 
 @SPHINX

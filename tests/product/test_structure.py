@@ -166,7 +166,8 @@ ALLOWED: list[tuple[str, tuple[str, ...]]] = [
     ("optimkit.backends.sparse", ()),  # what a sparse gradient is, in NumPy's terms alone
     ("optimkit.backends.kernel_cache", ()),
     ("optimkit.backends.program", ()),
-    ("optimkit.backends.trace", ("optimkit.backends.program",)),
+    ("optimkit.backends.masters", ()),
+    ("optimkit.backends.trace", ("optimkit.backends.program", "optimkit.backends.masters")),
     ("optimkit.backends.kept_trace", ("optimkit.backends.program", "optimkit.backends.trace")),
     ("optimkit.backends.memory", ADAPTERS),
     ("optimkit.backends.engines", ("optimkit.backends",)),

@@ -60,6 +60,53 @@ def test_small_steps_are_not_lost() -> None:
     assert held.tolist() == [float(np.float16(0.99))] * 3
 
 
+@HALVES
+@pytest.mark.parametrize("rule", RULES)
+def test_what_else_changes_a_parameter_is_not_undone(engine: str, rule: str, dtype: Any) -> None:
+    start, grads = values(dtype, 6)
+    half, edited = start.copy(), np.zeros(start.shape, bool)
+    edited[::3, ::2] = True
+    ours = RULES[rule]([half], master_dtype="float32")
+    for grad in grads[:3]:
+        ours.step(grads=[grad])
+    half[edited] += np.asarray(1, dtype)
+    half[0, 0], half[0, 2], half[0, 4] = np.inf, np.nan, -0.0
+    full = np.where(edited, half.astype(np.float32), ours.state[half]["master"])
+    reference = RULES[rule]([full])
+    known = copy.deepcopy(dict(ours.state[half]))
+    del known["master"]
+    reference.state[full] = known
+    for grad in grads[3:]:
+        ours.step(grads=[grad])
+        reference.step(grads=[grad.astype(np.float32)])
+        assert_same_bits(ours.state[half]["master"], full)
+        assert_same_bits(half.view(np.uint16), full.astype(dtype).view(np.uint16))
+
+
+@pytest.mark.parametrize("rule", ["SGD", "AdamW"])
+def test_steps_that_torch_took_are_not_undone(rule: str) -> None:
+    def adam(lib: Any, param: Any, **options: Any) -> Any:
+        return getattr(lib, rule)([param], lr=0.25, weight_decay=0, **options)
+
+    half = torch.ones(3, dtype=torch.bfloat16, requires_grad=True)
+    half.grad = torch.ones_like(half)
+    ours = adam(ok, half, master_dtype="float32")
+    ours.step()
+    theirs = adam(torch.optim, half)
+    theirs.load_state_dict(ours.state_dict())
+    for _ in range(4):
+        theirs.step()
+    moved = half.detach().clone()
+    again = adam(ok, half, master_dtype="float32")
+    again.load_state_dict(theirs.state_dict())
+    for group in again.param_groups:
+        group["lr"] = 0.0
+    again.step()
+    assert torch.equal(half.detach(), moved)
+    assert moved[0] < 0
+    assert torch.equal(again.state[half]["master"], moved.float())
+
+
 def test_full_precision_has_no_master(engine: str) -> None:
     x = np.ones(3, np.float32)
     opt = ok.AdamW([x], master_dtype="float32")

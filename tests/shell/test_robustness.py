@@ -95,6 +95,21 @@ def test_state_of_the_wrong_shape() -> None:
     assert a.data.tolist() == before.tolist()
 
 
+def test_an_entry_of_ones_own_in_the_state() -> None:
+    weights = np.ones(2)
+    optimizer = ok.Adam([weights], lr=0.1)
+    optimizer.step(grads=[np.ones(2)])
+    optimizer.state[weights] |= {"seen": 3, "name": "w", "mask": np.ones(2)}
+    optimizer.step(grads=[np.ones(2)])
+    assert optimizer.state[weights]["seen"] == 3
+    optimizer.state[weights]["mine"] = np.ones(5)
+    expected = (
+        r"its state mine has shape \(5,\); \(2,\) is needed; an entry of your own may be a number"
+    )
+    with pytest.raises(ValueError, match=expected):
+        optimizer.step(grads=[np.ones(2)])
+
+
 @pytest.mark.parametrize("fused", [None, False])
 def test_state_that_cannot_be_written(fused: bool | None) -> None:
     a, b = np.ones(2), np.ones(2)

@@ -18,7 +18,8 @@ from optimkit.validation.bench.implementations import PEERS, Implementation, eve
 from optimkit.validation.bench.measure import THREADS
 from optimkit.validation.bench.measurement import Effort, Unit, measurements
 from optimkit.validation.bench.results import Results, facts
-from optimkit.validation.bench.workloads import ON_DEVICE, OPTIMIZERS, WORKLOADS
+from optimkit.validation.bench.shapes import workload
+from optimkit.validation.bench.workloads import ON_DEVICE, OPTIMIZERS, WORKLOADS, Workloads
 from optimkit.validation.interruption import Interruptible, unfinished
 from optimkit.validation.progress import progress, watching
 from optimkit.validation.report import conditions
@@ -45,11 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--workload",
-        type=one_of("workload", {**WORKLOADS, **ON_DEVICE}),
+        type=workload,
         nargs="+",
         metavar="WORKLOAD",
-        help=f"of these: {', '.join(WORKLOADS)} (default: {', '.join(USUAL_WORKLOADS)}); on a "
-        f"device: {', '.join(ON_DEVICE)} (all)",
+        help=f"of these: {', '.join(WORKLOADS)} (default: {', '.join(USUAL_WORKLOADS)}); or NxM, N "
+        "tensors of M numbers, or a JSON file of shapes; on a device: "
+        f"{', '.join(ON_DEVICE)} (all)",
     )
     parser.add_argument(
         "--peers",
@@ -106,8 +108,9 @@ def _here(args: argparse.Namespace) -> tuple[Results, list[Unit]]:
             others = [name for name in others if name != subject]
     whole = "all" in asked
     usual = [*WORKLOADS] if whole else QUICK_WORKLOADS if args.quick else USUAL_WORKLOADS
-    workloads = args.workload or usual
-    if astray := [name for name in workloads if name not in WORKLOADS]:
+    asked_sizes = {one.name: one.sizes for one in args.workload or ()}
+    workloads = asked_sizes or {name: WORKLOADS[name] for name in usual}
+    if astray := [name for name in workloads if name in ON_DEVICE and name not in WORKLOADS]:
         raise Refusal(f"{astray[0]} is measured with --device cuda alone")
     set_threads(args)
     chosen, absent = chosen_implementations(args.peers)
@@ -115,7 +118,7 @@ def _here(args: argparse.Namespace) -> tuple[Results, list[Unit]]:
     optimizers = [name for name in named if name in OPTIMIZERS]
     results.steps, units = measurements(
         optimizers,
-        {name: WORKLOADS[name] for name in dict.fromkeys(workloads)},
+        workloads,
         chosen,
         effort(args),
         results.troubles,
@@ -125,7 +128,7 @@ def _here(args: argparse.Namespace) -> tuple[Results, list[Unit]]:
         units += _by_themselves(optimizers[0], chosen, results)
     rounds = args.rounds or effort(args).rounds
     units += [
-        (subject, partial(_subject, subject, rounds, [*workloads], results)) for subject in others
+        (subject, partial(_subject, subject, rounds, workloads, results)) for subject in others
     ]
     results.busy = busy()
     return results, units
@@ -204,7 +207,7 @@ def _by_themselves(
     return [(f"{optimizer}, {one.name} by itself", partial(unit, one)) for one in able]
 
 
-def _subject(subject: str, rounds: int, workloads: list[str], results: Results) -> None:
+def _subject(subject: str, rounds: int, workloads: Workloads, results: Results) -> None:
     tables, figures = subjects.measured(subject, rounds, workloads)
     results.others += tables
     results.figures += figures
@@ -220,7 +223,7 @@ def _on_device(args: argparse.Namespace) -> tuple[Results, list[Unit]]:
         raise Refusal("--peers chooses among those on the processor; leave --device cuda out")
     named = args.optimizer or ["all"]
     named = [*ON_THE_DEVICE] if "all" in named else named
-    workloads = args.workload or [*ON_DEVICE]
+    workloads = [one.name for one in args.workload or ()] or [*ON_DEVICE]
     for given, known in ((named, ON_THE_DEVICE), (workloads, ON_DEVICE)):
         if astray := [name for name in given if name not in known]:
             raise Refusal(f"{astray[0]} is not measured on a device; there are {', '.join(known)}")

@@ -7,7 +7,7 @@ from optimkit.validation.bench.measure import Bound, Quartiles, Timings
 from optimkit.validation.bench.measurement import AGAIN
 from optimkit.validation.bench.results import Results
 from optimkit.validation.bench.verdicts import judged, sentences, summary
-from optimkit.validation.bench.workloads import CLASSES, ON_DEVICE, WORKLOADS, described
+from optimkit.validation.bench.workloads import classes, described
 from optimkit.validation.report.document import Bars, Cell, Document, Mood, Section, Tabular
 
 PER_TABLE = 3  # workloads beside one another, on 80 columns
@@ -61,8 +61,7 @@ def _steps(results: Results, table: Timings) -> Section:
     section = Section(f"{table.optimizer}, float32, {table.where}")
     section.parts += sentences(table.optimizer, results.verdicts(table))
     done = [workload for workload, turns in table.turns.items() if turns]
-    groups = [[name for name in done if name in names] for names in CLASSES.values()]
-    for group in groups:
+    for group in classes(done).values():
         for start in range(0, len(group), PER_TABLE):
             section.parts.append(_ratios(table, group[start : start + PER_TABLE]))
     section.parts.append(_shares(table, done))
@@ -111,8 +110,7 @@ def _ratios(table: Timings, workloads: list[str]) -> Tabular:
     ]
     micro = [table.seconds(workload, table.reference) * 1e6 for workload in workloads]
     rows.append([f"{table.reference}, µs", *(f"{x:,.0f}" for x in micro)])
-    sizes = {**ON_DEVICE, **WORKLOADS}
-    notes = [f"{w}: {described(sizes[w])}" for w in workloads if w in sizes]
+    notes = [f"{w}: {described(table.sizes[w])}" for w in workloads if w in table.sizes]
     turns = {len(table.turns[workload]) for workload in workloads}
     counted = f"{min(turns)} to {max(turns)}" if len(turns) > 1 else f"{min(turns)}"
     return Tabular(

@@ -13,7 +13,7 @@ import numpy as np
 
 import optimkit as ok
 from optimkit.backends.engines import host_engines
-from optimkit.validation.bench.workloads import arrays
+from optimkit.validation.bench.workloads import Workloads, arrays
 
 THREADS = 2
 REST = 0.03  # seconds before a turn, in which the threads of the one before stop spinning
@@ -129,13 +129,15 @@ class Timings:
     """Seconds of a step of one optimizer, turn by turn, for each workload.
 
     A ratio is taken within each turn, where both found the machine alike. Not everyone is in every
-    turn, where memory does not hold all of them.
+    turn, where memory does not hold all of them. `sizes` has the elements of each workload's
+    tensors.
     """
 
     optimizer: str
     reference: str
     where: str = f"{THREADS} threads"
     turns: dict[str, list[Turn]] = field(default_factory=dict)
+    sizes: Workloads = field(default_factory=dict)
 
     def candidates(self, workload: str) -> list[str]:
         return [*dict.fromkeys(name for turn in self.turns[workload] for name in turn)]

@@ -20,7 +20,7 @@ from optimkit.validation.bench.implementations import (
     reference_of,
 )
 from optimkit.validation.bench.measure import LOTS, Step, Timings, Turn, endless_turns
-from optimkit.validation.bench.workloads import Array, Given
+from optimkit.validation.bench.workloads import Array, Given, Workloads
 
 AGAIN = " again"  # the reference beside itself: what differs there is the machine
 CHECKED = 2  # steps before the parameters are held against one another
@@ -259,7 +259,7 @@ class _Raised(Exception):
 
 def measurements(
     optimizers: list[str],
-    workloads: dict[str, list[int]],
+    workloads: Workloads,
     chosen: list[Implementation],
     effort: Effort,
     troubles: Troubles,
@@ -269,7 +269,7 @@ def measurements(
     tables, units = [], list[Unit]()
     for optimizer in optimizers:
         able = [one for one in chosen if not one.lack(optimizer)]
-        table = Timings(optimizer, reference_of(able), where)
+        table = Timings(optimizer, reference_of(able), where, sizes=workloads)
         tables.append(table)
         for workload, sizes in workloads.items():
             run = Measurement(table, workload, sizes, able, effort, troubles, free_memory())

@@ -9,7 +9,7 @@ from typing import Literal
 from optimkit.validation.bench import roofline
 from optimkit.validation.bench.measure import Quartiles, Timings
 from optimkit.validation.bench.measurement import AGAIN
-from optimkit.validation.bench.workloads import CLASSES
+from optimkit.validation.bench.workloads import classes
 
 ALIKE = 0.05  # a ratio within 5 % of 1 is as fast: nobody's program would notice
 FEWEST = 5  # turns; quartiles of fewer say nothing
@@ -125,10 +125,9 @@ def verdicts(timings: Timings, ours: set[str]) -> list[Verdict]:
 def sentences(optimizer: str, found: list[Verdict]) -> list[str]:
     """A sentence for each class of workloads."""
     said = []
-    for name, workloads in CLASSES.items():
+    for name, workloads in classes(verdict.workload for verdict in found).items():
         clauses = [str(verdict) for verdict in found if verdict.workload in workloads]
-        if clauses:
-            said.append(f"{optimizer}, {name}: {'; '.join(clauses)}.")
+        said.append(f"{optimizer}, {name}: {'; '.join(clauses)}.")
     return said
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, Any]
+Workloads = dict[str, list[int]]  # from a name to the elements of the tensors
 
 # Elements of the parameters, in the order in which the models have them.
 RESNET_50 = [9_408, 64, 64]
@@ -26,11 +28,13 @@ for _ in range(12):
     GPT_2_SMALL += [768, 768, 768 * 2_304, 2_304, 768 * 768, 768]
     GPT_2_SMALL += [768, 768, 768 * 3_072, 3_072, 3_072 * 768, 768]
 GPT_2_SMALL += [768, 768]
+MLP = [64 * 48, 48, 48 * 32, 32, 32 * 10, 10]  # a small network in plain NumPy
 # As networks of interatomic potentials have them: 30 blocks of three layers of 128, a radial basis
 # of 16, and single numbers such as a scale and a shift.
 PHYSICS = 30 * [128 * 128, 128, 128 * 128, 128, 128 * 128, 128, 128 * 16, 16, 1, 1]
 
-WORKLOADS: dict[str, list[int]] = {
+WORKLOADS: Workloads = {
+    "mlp": MLP,
     "300x64": [64] * 300,
     "300x1000": [1_000] * 300,
     "1M": [1_000_000],
@@ -40,7 +44,7 @@ WORKLOADS: dict[str, list[int]] = {
     "resnet50": RESNET_50,
     "gpt2": GPT_2_SMALL,
 }
-ON_DEVICE: dict[str, list[int]] = {
+ON_DEVICE: Workloads = {
     "1000x64": [64] * 1_000,
     "resnet50": RESNET_50,
     "gpt2": GPT_2_SMALL,
@@ -48,9 +52,11 @@ ON_DEVICE: dict[str, list[int]] = {
 }
 CLASSES = {
     "many small tensors": ("300x64", "300x1000", "physics", "1000x64"),
+    "small models": ("mlp",),
     "large arrays": ("1M", "10M", "100M"),
     "models": ("mix", "resnet50", "gpt2"),
 }
+OTHERS = "shapes of your own"  # the class of all that is not in the tables
 # Of torch.optim, with what is said beside its defaults.
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "Adam": {},
@@ -65,6 +71,15 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     "RMSprop": {},
     "Rprop": {},
 }
+
+
+def classes(names: Iterable[str]) -> dict[str, list[str]]:
+    """The classes that some workloads belong to."""
+    left = [*names]
+    tabled = {name for workloads in CLASSES.values() for name in workloads}
+    found = {title: [n for n in left if n in workloads] for title, workloads in CLASSES.items()}
+    found[OTHERS] = [name for name in left if name not in tabled]
+    return {title: workloads for title, workloads in found.items() if workloads}
 
 
 def described(sizes: list[int]) -> str:

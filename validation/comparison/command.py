@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import importlib
-import importlib.util
 import inspect
-import sys
-from pathlib import Path
 from typing import Any
 
-from optimkit.validation.arguments import Refusal, add_files, suggestion
+from optimkit.validation.arguments import Refusal, add_files
 from optimkit.validation.comparison.compare import DTYPES, Stage, begun, stages
 from optimkit.validation.comparison.document import document
 from optimkit.validation.comparison.outcome import Outcome
@@ -23,6 +19,7 @@ from optimkit.validation.comparison.reading import (
 from optimkit.validation.comparison.showing import show
 from optimkit.validation.explain.subjects import add_option, read_options
 from optimkit.validation.interruption import Interruptible, unfinished
+from optimkit.validation.loading import load
 from optimkit.validation.progress import progress, watching
 from optimkit.validation.report.delivery import deliver
 from optimkit.validation.report.terminal import console
@@ -113,66 +110,3 @@ def tried(result: Outcome, work: list[tuple[str, Stage]]) -> list[str]:
     if left and result.judge is None:
         raise KeyboardInterrupt
     return left
-
-
-def load(text: str) -> Any:
-    """Return what ``FILE.py:NAME`` or ``package.module:NAME`` says.
-
-    Raises
-    ------
-    Refusal
-        If there is no such file, module or name, or if it raises an error.
-    """
-    place, colon, name = text.rpartition(":")
-    if not colon or not place or not name:
-        raise Refusal(f"{text} names no candidate; give FILE.py:NAME, such as my_adam.py:Adam")
-    is_file = place.endswith(".py") or "/" in place or "\\" in place
-    module = _file(Path(place)) if is_file else _module(place)
-    found = module
-    for part in name.split("."):
-        if not hasattr(found, part):
-            known = [x for x in vars(found) if not x.startswith("_")]
-            hint = suggestion(part, known, f"it has {', '.join(known[:8]) or 'none'}")
-            raise Refusal(f"{place} has nothing called {part}; {hint}")
-        found = getattr(found, part)
-    return found
-
-
-def _module(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except Exception as error:
-        raise Refusal(f"{name} cannot be imported: {type(error).__name__}: {error}") from error
-
-
-def _file(path: Path) -> Any:
-    if not path.parent.is_dir():
-        raise Refusal(f"there is no folder {path.parent}")
-    if path.is_dir():
-        raise Refusal(f"{path} is a folder; give FILE.py:NAME")
-    if not path.is_file():
-        near = suggestion(path.name, [x.name for x in path.parent.glob("*.py") if x.is_file()], "")
-        raise Refusal(f"there is no file {path}" + (f"; {near}" if near else ""))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault(path.stem, module)
-    sys.path.insert(0, str(path.parent.resolve()))
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise Refusal(f"{path}{_line(error, path)}: {type(error).__name__}: {error}") from error
-    return module
-
-
-def _line(error: BaseException, path: Path) -> str:
-    """Where in a file an error arose."""
-    if isinstance(error, SyntaxError) and error.filename == str(path):
-        return f", line {error.lineno}"
-    numbers, trace = [], error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(path):
-            numbers.append(trace.tb_lineno)
-        trace = trace.tb_next
-    return f", line {numbers[-1]}" if numbers else ""

@@ -261,14 +261,10 @@ def rule_named(name: Any) -> type[ok.Optimizer]:
     ValueError
         If there is none.
     """
-    from optimkit.validation.explain.subjects import optimizers
+    from optimkit.validation.explain.subjects import checked_rule, optimizers
 
     if isinstance(name, type) and issubclass(name, ok.Optimizer):
-        if name.update is ok.Optimizer.update and not hasattr(name, "minimize"):
-            raise ValueError(
-                f"{name.__name__} defines no update(xp, param, grad, state, hyper, step)"
-            )
-        return name
+        return checked_rule(name)
     if not isinstance(name, str):
         found = getattr(name, "__name__", repr(name))
         raise ValueError(f"{found} is no rule; give a name, or a class that derives from Optimizer")

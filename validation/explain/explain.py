@@ -18,6 +18,7 @@ from optimkit.backends.program import Traced
 from optimkit.validation.arguments import Refusal, new_file, positive
 from optimkit.validation.explain.curves import chart, check_plot, curve, plot
 from optimkit.validation.explain.formulas import display, plain
+from optimkit.validation.explain.own import is_ours, refusal, subject_of
 from optimkit.validation.explain.page import Page
 from optimkit.validation.explain.subjects import (
     ALL_BEGUN,
@@ -26,13 +27,15 @@ from optimkit.validation.explain.subjects import (
     Docs,
     Options,
     add_option,
-    find,
     forms,
+    options_of,
     read_options,
     signature,
     state_of,
     why_eager,
 )
+
+OF_YOUR_OWN = "A rule of your own: optimkit compare holds it against another, or code against it."
 
 
 def kernels() -> list[str]:
@@ -43,7 +46,11 @@ def kernels() -> list[str]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``optimkit explain``."""
-    parser.add_argument("name", metavar="NAME", help="an optimizer or scheduler, in any case")
+    parser.add_argument(
+        "name",
+        metavar="NAME",
+        help="an optimizer or scheduler, in any case; also FILE.py:NAME, one of your own",
+    )
     add_option(parser, "options of the state, kernel or curve that is shown, such as amsgrad=True")
     parser.add_argument(
         "--kernel",
@@ -67,12 +74,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Explain an optimizer or a scheduler; 2 if it is unknown, 1 if there is no such thing."""
-    subject = find(args.name)
+    subject = subject_of(args.name)
     options = read_options(subject, args.option)
-    if issubclass(subject, ok.Optimizer):
-        _run_optimizer(subject, options, args)
-    else:
-        _run_scheduler(subject, options, args)
+    explain = _run_optimizer if issubclass(subject, ok.Optimizer) else _run_scheduler
+    try:
+        explain(subject, options, args)
+    except Exception as error:
+        if isinstance(error, Refusal | OSError) or ":" not in args.name:
+            raise
+        raise refusal(args.name, error) from error
     return 0
 
 
@@ -83,7 +93,7 @@ def _run_optimizer(cls: type[ok.Optimizer], options: Options, args: argparse.Nam
     try:
         state = state_of(cls, options, args.dtype)
     except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
-        raise Refusal(str(error)) from None
+        raise refusal(args.name, error) from None
     kernel = args.kernel or ("numba" if args.raw else None)
     reason = why_eager(cls, options)
     if kernel and reason:
@@ -119,7 +129,7 @@ def _run_optimizer(cls: type[ok.Optimizer], options: Options, args: argparse.Nam
     else:
         page.text(f"eager: the rule is not elementwise ({reason})")
     page.section("Parity with torch")
-    for line in parity_lines(name):
+    for line in parity_lines(name) if is_ours(cls) else [OF_YOUR_OWN]:
         page.text(line)
     _conclude(page, docs)
     if kernel:
@@ -133,7 +143,7 @@ def _run_scheduler(cls: type, options: Options, args: argparse.Namespace) -> Non
     try:
         shown = curve(cls, args.steps, options)
     except (ArithmeticError, TypeError, ValueError) as error:
-        raise Refusal(str(error)) from None
+        raise refusal(args.name, error) from None
     if args.plot and shown is None:
         raise Refusal(f"{name} has no curve: it is the base of the schedulers", 1)
     if args.plot:
@@ -148,11 +158,12 @@ def _run_scheduler(cls: type, options: Options, args: argparse.Namespace) -> Non
             if values:
                 page.text(title, "dim")
                 page.lines(chart(values, page.width), "cyan")
-    page.section("Parity with torch")
-    page.text(
-        "Equal with ==, step by step, on random configurations with save and resume: see "
-        "optimkit validate."
-    )
+    if is_ours(cls):
+        page.section("Parity with torch")
+        page.text(
+            "Equal with ==, step by step, on random configurations with save and resume: see "
+            "optimkit validate."
+        )
     _conclude(page, docs)
     if args.plot and shown is not None:
         plot(shown, args.plot)
@@ -162,7 +173,8 @@ def _run_scheduler(cls: type, options: Options, args: argparse.Namespace) -> Non
 def _introduce(page: Page, subject: type) -> Docs:
     docs = Docs.of(subject)
     page.title(subject.__name__, docs.summary.removeprefix(f"{subject.__name__}: "))
-    page.section("Formula")
+    if docs.body:
+        page.section("Formula")
     for part in docs.body:
         if part.startswith(".. math::"):
             page.lines(display(part.removeprefix(".. math::"), page.width), "green")
@@ -203,11 +215,20 @@ def _option_table(subject: type, docs: Docs) -> tuple[tuple[str, ...], list[tupl
     for names, (kind, description) in docs.parameters().items():
         listed = [name for name in names.split(", ") if name in known]
         defaults = [_default(known[name]) for name in listed]
-        ranges = [limits[name].__doc__ or "" for name in listed if name in limits]
-        allowed = ranges[0].removeprefix("a number ").removeprefix("of ") if ranges else kind
+        ranges = [limits[name] for name in listed if name in limits]
+        allowed = _range(ranges[0]) if ranges else kind
         if listed and listed[0] not in ("params", "optimizer") and not set(listed) <= set(FLAGS):
             rows.append(("\n".join(listed), "\n".join(defaults), plain(allowed), description))
+    documented = ", ".join(docs.parameters()).split(", ")
+    for name in options_of(subject):
+        if name not in documented and known[name].kind is not inspect.Parameter.VAR_KEYWORD:
+            allowed = _range(limits[name]) if name in limits else ""
+            rows.append((name, _default(known[name]), allowed, ""))
     return ("name", "default", "allowed", "meaning"), rows
+
+
+def _range(limit: Any) -> str:
+    return str(limit.__doc__ or "").removeprefix("a number ").removeprefix("of ")
 
 
 def _default(parameter: inspect.Parameter) -> str:

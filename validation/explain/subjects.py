@@ -111,6 +111,19 @@ def find(name: str) -> type:
     raise Refusal(f"there is no optimizer or scheduler called {name!r}; {hint}")
 
 
+def checked_rule(cls: type[ok.Optimizer]) -> type[ok.Optimizer]:
+    """A class of one's own, if it has a rule.
+
+    Raises
+    ------
+    ValueError
+        If it has none.
+    """
+    if cls.update is ok.Optimizer.update and not hasattr(cls, "minimize"):
+        raise ValueError(f"{cls.__name__} defines no update(xp, param, grad, state, hyper, step)")
+    return cls
+
+
 def signature(subject: type) -> dict[str, inspect.Parameter]:
     """The arguments of a constructor, without ``self``."""
     return dict(list(inspect.signature(subject.__init__).parameters.items())[1:])  # type: ignore[misc]
@@ -126,10 +139,11 @@ def add_option(parser: argparse.ArgumentParser, what: str) -> None:
 def read_options(subject: type, pairs: list[str]) -> Options:
     """Read options as ``NAME=VALUE`` gives them to a constructor."""
     parameters, options = signature(subject), {}
-    known = [*parameters][1:]
+    anything = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    known = [name for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD][1:]
     for pair in pairs:
         name, equals, text = pair.partition("=")
-        if name not in known:
+        if name not in known and not (anything and name.isidentifier()):
             hint = suggestion(name, known, f"there are {', '.join(known)}")
             raise Refusal(f"--option {pair}: no NAME=VALUE of {subject.__name__}; {hint}")
         if not equals or not text:
@@ -138,7 +152,8 @@ def read_options(subject: type, pairs: list[str]) -> Options:
             value = ast.literal_eval(text)
         except (SyntaxError, ValueError):
             value = text
-        if isinstance(parameters[name].default, bool) and not isinstance(value, bool):
+        default = parameters[name].default if name in known else None
+        if isinstance(default, bool) and not isinstance(value, bool):
             raise Refusal(f"--option {pair}: {name} is True or False, not {text}")
         options[name] = value
     return options
@@ -176,7 +191,7 @@ class Trial:
             rows = np.arange(SHAPE[0])
             return loss, [ok.RowSparse(rows, gradient, SHAPE) if self.sparse else gradient]
 
-        with ok.use_engine("eager"):
+        with ok.use_engine("eager"), np.errstate(all="ignore"):  # a rate may be of any size
             self.optimizer.step(closure)
 
     def state(self) -> dict[str, Any]:

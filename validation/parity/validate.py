@@ -86,7 +86,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         type=one_of("optimizer", public),
         metavar="OPTIMIZER",
-        help="only these (all)",
+        help="of the optimizers only these (all); the tier bitwise has schedulers, averages and "
+        "clipping besides",
     )
     parser.add_argument("--quick", action="store_true", help="100 steps instead of 1,000")
     parser.add_argument(

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from typing import Any
 
 from optimkit.validation.comparison.candidates import Unusable
-from optimkit.validation.comparison.compare import begun, stages
+from optimkit.validation.comparison.compare import DTYPES, begun, stages
 from optimkit.validation.comparison.judging import DIFFERENT
 from optimkit.validation.comparison.observing import observed
 from optimkit.validation.comparison.outcome import Outcome
@@ -42,9 +42,8 @@ def held(subject: Subject) -> dict[str, Any]:
     rule = rule_named(subject.rule)
     reading = read_candidate(called(subject), rule, dict(subject.options))
     outcome = begun(reading, rule)
-    for name, stage in stages(reading, rule, subject.quick):
-        if not (subject.single and name.endswith("float64")):
-            stage(outcome)
+    for _, stage in stages(reading, rule, subject.quick, DTYPES[-1:] if subject.single else DTYPES):
+        stage(outcome)
     outcome.finished()
     dtype = next(f.dtype for f in outcome.findings if f.tried)
     off = distances(

@@ -84,7 +84,8 @@ def distances(
 
 
 def _steps(text: Text, hyper: SimpleNamespace, given: Circumstance) -> Array:
-    return run(text.function(), text.optimizer, hyper, *given.probes()).param
+    (probe,) = given.probes()
+    return run(text.function(), text.optimizer, hyper, probe).param
 
 
 def _hyper(rule: type[ok.Optimizer], options: dict[str, Any]) -> SimpleNamespace:

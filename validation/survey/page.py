@@ -72,6 +72,8 @@ def computes(finding: Finding) -> str:
             said = f"**the rule with {_listed(explained['options'])}**"
         if explained["equals"] and explained["equals"] != explained["options"]:
             said += f"; the rule with {_listed(explained['equals'])}"
+    elif explained and explained["share"] == 1:
+        said = f"**{explained['name']}**, as far as can be told"
     else:
         said = "**another rule**"
         if explained and explained["share"] >= NEARLY:

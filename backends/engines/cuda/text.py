@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from optimkit.backends.engines.cuda.halves import HALVES
 from optimkit.backends.engines.source import Dialect, arithmetic, statements
-from optimkit.backends.memory import ITEMSIZE
+from optimkit.backends.memory import HALF, ITEMSIZE
 from optimkit.backends.program import Program
 
 SMALL, LARGE = 4_096, 32_764  # bytes of arguments: everywhere; from CUDA 12.1 on
@@ -52,52 +53,11 @@ EXPRESSIONS = {
     "logical_not": "!{0}",
 }
 
-# Half precision is loaded as float, and rounded once when it is stored: to the nearest, of two that
-# are as near to the even one.
-HALVES = {
-    "float16": """\
-struct float16 {
-    unsigned short bits;
-#ifdef __CUDA_ARCH__
-    __device__ operator float() const
-    {
-        float x;
-        asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"(bits));
-        return x;
-    }
-    __device__ void operator=(float x) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(x)); }
-    __device__ void operator=(double x) { asm("cvt.rn.f16.f64 %0, %1;" : "=h"(bits) : "d"(x)); }
-#else
-    operator float() const { return __builtin_bit_cast(_Float16, bits); }
-    void operator=(float x) { bits = __builtin_bit_cast(unsigned short, _Float16(x)); }
-    void operator=(double x) { bits = __builtin_bit_cast(unsigned short, _Float16(x)); }
-#endif
-};
-""",
-    "bfloat16": """\
-struct bfloat16 {
-    unsigned short bits;
-    __device__ operator float() const { return __uint_as_float(unsigned(bits) << 16); }
-    __device__ void operator=(float x)
-    {
-        const unsigned b = __float_as_uint(x);
-        bits = x != x ? 0x7fc0 | (b >> 16 & 0x8000) : (b + 0x7fff + (b >> 16 & 1)) >> 16;
-    }
-    __device__ void operator=(double x)
-    {
-        // Through float, rounded to zero with what is lost marked in the last bit.
-        unsigned b = __float_as_uint(float(x));
-        b -= fabs(double(__uint_as_float(b))) > fabs(x);
-        *this = __uint_as_float(b | (double(__uint_as_float(b)) != x));
-    }
-};
-""",
-}
-
 DIALECT = Dialect(
     EXPRESSIONS,
     load=dict.fromkeys(TYPES, "real({0})"),
     store=dict.fromkeys(TYPES, "{0}"),
+    rounds={x: f"{TYPES[x]}::of({{0}}).bits == {{1}}.bits" for x in HALF},
     declare="const auto {0} = {1};",
     assign="{0} = {1};",
     taken=re.compile(

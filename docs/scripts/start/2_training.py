@@ -152,6 +152,6 @@ assert same
 # What to take home
 # -----------------
 # - The loop is torch's: gradients, clip, ``optimizer.step``, ``scheduler.step``, average.
-# - Schedules compose: warm-up and decay are two schedulers in a third.
+# - Schedules compose: warmup and decay are two schedulers in a third.
 # - Save the model, the optimizer, the scheduler and the average. With what orders the data fixed by
 #   the epoch, a run goes on to the bit.

@@ -15,7 +15,7 @@ from optimkit.validation.bench.measure import (
     tensors,
     turns_of_lots,
 )
-from optimkit.validation.bench.workloads import WORKLOADS, arrays
+from optimkit.validation.bench.workloads import Workloads, arrays
 
 DECAY = 0.999
 EMA_BOUNDS = {"mix": 0.6, "10M": 0.6}
@@ -61,12 +61,12 @@ def _clip_candidates(sizes: list[int], engines: list[str]) -> dict[str, Step]:
     return steps
 
 
-def averages_table(rounds: int, workloads: list[str], engines: list[str]) -> Timings:
+def averages_table(rounds: int, workloads: Workloads, engines: list[str]) -> Timings:
     """Measure the exponential moving average; the reference is torch's ``_foreach_lerp_``."""
     return _table("EMA", _ema_candidates, rounds, workloads, engines)
 
 
-def clipping_table(rounds: int, workloads: list[str], engines: list[str]) -> Timings:
+def clipping_table(rounds: int, workloads: Workloads, engines: list[str]) -> Timings:
     """Measure `clip_grad_norm_`; the reference is ``torch.nn.utils.clip_grad_norm_``."""
     return _table("clip_grad_norm_", _clip_candidates, rounds, workloads, engines)
 
@@ -75,12 +75,12 @@ def _table(
     name: str,
     candidates: Callable[[list[int], list[str]], dict[str, Step]],
     rounds: int,
-    workloads: list[str],
+    workloads: Workloads,
     engines: list[str],
 ) -> Timings:
     table = Timings(name, "torch foreach")
-    for workload in workloads:
-        make = partial(candidates, WORKLOADS[workload], engines)
+    for workload, sizes in workloads.items():
+        make = partial(candidates, sizes, engines)
         table.turns[workload] = turns_of_lots(make, rounds)
     return table
 

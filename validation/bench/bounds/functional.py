@@ -6,7 +6,7 @@ from typing import Any
 
 from optimkit import functional
 from optimkit.validation.bench.measure import Bound, Step, Timings, turns
-from optimkit.validation.bench.workloads import WORKLOADS, arrays
+from optimkit.validation.bench.workloads import Workloads, arrays
 
 BOUND = 1.1  # of optax's time
 PEER = "optax"
@@ -45,11 +45,11 @@ def _candidates(sizes: list[int]) -> dict[str, Step]:
     }
 
 
-def table(rounds: int, workloads: list[str]) -> Timings:
+def table(rounds: int, workloads: Workloads) -> Timings:
     """Measure the workloads."""
     found = Timings("AdamW as a function", PEER, "under jax.jit")
-    for workload in workloads:
-        found.turns[workload] = turns(_candidates(WORKLOADS[workload]), rounds)
+    for workload, sizes in workloads.items():
+        found.turns[workload] = turns(_candidates(sizes), rounds)
     return found
 
 
