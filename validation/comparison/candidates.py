@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+import optimkit as ok
 from optimkit.validation.comparison.libraries import Array, read
 from optimkit.validation.comparison.probes import Loss
 
@@ -123,11 +124,11 @@ def _fits(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
 
 def place_of(error: BaseException) -> str:
     """The file and line of a candidate's own code in which an error arose, as one adds them."""
-    here, trace, found = str(Path(__file__).parent), error.__traceback__, ""
+    ours = (str(Path(ok.__file__).parent), str(Path(__file__).parent), inspect.__file__, "<")
+    trace, found = error.__traceback__, ""
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
-        own = not file.startswith((here, "<")) and "site-packages" not in file
-        if own and file != inspect.__file__:
+        if not file.startswith(ours) and "site-packages" not in file:
             found = f" ({Path(file).name}, line {trace.tb_lineno})"
         trace = trace.tb_next
     return found
