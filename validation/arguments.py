@@ -25,14 +25,15 @@ def suggestion(name: str, known: Iterable[str], otherwise: str) -> str:
 
 
 def one_of(kind: str, known: Iterable[str]) -> Callable[[str], str]:
-    """A type of argument: one of these names."""
+    """A type of argument: one of these names, in any case."""
     names = list(known)
+    by_lower = {name.lower(): name for name in names}
 
     def read(text: str) -> str:
-        if text not in names:
+        if text.lower() not in by_lower:
             hint = suggestion(text, names, f"there are {', '.join(names)}")
             raise argparse.ArgumentTypeError(f"no {kind} is called {text!r}; {hint}")
-        return text
+        return text if text in names else by_lower[text.lower()]
 
     return read
 

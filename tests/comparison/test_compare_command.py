@@ -93,7 +93,7 @@ def test_the_page_says_what_the_terminal_says(
 def test_a_rule_that_no_change_makes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(folder, "--quick", "FOLDER/mine.py:stranger", "Adagrad") == 1
     said = capsys.readouterr().out
-    assert "Another rule, which no change in the table makes of it" in said
+    assert "Another rule; no change that is known makes it" in said
     assert "Where it first differs" in said
 
 

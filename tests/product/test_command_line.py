@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from optimkit.validation import cli
+from optimkit.validation.arguments import one_of
 
 pytest.importorskip("rich", reason="the commands print with rich")
 
@@ -51,9 +52,9 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[byte
         (["validate", "--jobs", "two"], "'two' is no whole number of at least 1"),
         (["bench", "--rounds", "0"], "'0' is no whole number of at least 1"),
         (["bench", "--rounds", "-3"], "expected one argument|no whole number"),
-        (["validate", "adamw"], "no optimizer is called 'adamw'; did you mean AdamW"),
+        (["validate", "adamww"], "no optimizer is called 'adamww'; did you mean AdamW"),
         (["validate", "qqqqqq"], "no optimizer is called 'qqqqqq'; there are SGD"),
-        (["bench", "adamw"], "no optimizer is called 'adamw'; did you mean AdamW"),
+        (["bench", "adamww"], "no optimizer is called 'adamww'; did you mean AdamW"),
         (["bench", "grops"], "no optimizer is called 'grops'; did you mean groups"),
     ],
 )
@@ -87,6 +88,16 @@ def test_options_that_are_refused(
 ) -> None:
     assert cli.main(["explain", "Adam", "--option", pair]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_names_are_known_in_any_case() -> None:
+    read = one_of("optimizer", ["AdamW", "adam", "Adam"])
+    assert [read(x) for x in ("adamw", "ADAMW", "adam", "Adam")] == [
+        "AdamW",
+        "AdamW",
+        "adam",
+        "Adam",
+    ]
 
 
 def test_without_a_command_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import inspect
+from typing import Any
 
 from optimkit.validation.arguments import Refusal, add_files
 from optimkit.validation.comparison.compare import DTYPES, Stage, begun, stages
 from optimkit.validation.comparison.document import document
 from optimkit.validation.comparison.outcome import Outcome
-from optimkit.validation.comparison.reading import read_candidate, rule_named
+from optimkit.validation.comparison.reading import (
+    ALIASES,
+    PAIRS,
+    read_candidate,
+    rule_named,
+)
 from optimkit.validation.comparison.showing import show
 from optimkit.validation.explain.subjects import add_option, read_options
 from optimkit.validation.interruption import Interruptible, unfinished
@@ -49,13 +56,13 @@ def run(args: argparse.Namespace) -> int:
     shown = console()
     try:
         rule = rule_named(load(args.optimizer) if ":" in args.optimizer else args.optimizer)
-        options = read_options(rule, args.option)
+        options = read_options(rule, own_names(args.option, rule))
         rule.bind(**options)
         with watching("reading the candidate", 2.0):
             candidate = load(args.candidate)
             reading = read_candidate(candidate, rule, options)
         result = begun(reading, rule)
-        left = tried(result, stages(reading, rule, args.quick, args.dtype))
+        left = tried(result, stages(reading, rule, args.quick, args.dtype, True))
         result.finished()
     except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
         raise Refusal(str(error)) from error
@@ -69,6 +76,27 @@ def run(args: argparse.Namespace) -> int:
         shown,
         lambda _, console: show(console, result, args.candidate, said),
     )
+
+
+def own_names(pairs: list[str], rule: type[Any]) -> list[str]:
+    """The same ``NAME=VALUE``; a name that another library has for an option is refused.
+
+    Raises
+    ------
+    Refusal
+        With the rule's own name.
+    """
+    known = inspect.signature(rule.__init__).parameters
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        ours = [own for own, others in ALIASES.items() if name in others and own in known]
+        several = [own for own, all_ in PAIRS.items() if name in sum(all_, ()) and own in known]
+        if name not in known and (ours or several):
+            give = f"--option {ours[0]}={value}" if ours else f"--option {several[0]}=A,B"
+            raise Refusal(
+                f"--option {pair}: {rule.__name__} calls it {(ours or several)[0]}; give {give}"
+            )
+    return pairs
 
 
 def tried(result: Outcome, work: list[tuple[str, Stage]]) -> list[str]:

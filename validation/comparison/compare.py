@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 import optimkit as ok
+from optimkit.validation.comparison.branches import Branching
 from optimkit.validation.comparison.candidates import Unusable
+from optimkit.validation.comparison.causes import cause_of
 from optimkit.validation.comparison.circumstances import (
     Circumstance,
     circumstances,
@@ -22,6 +24,7 @@ from optimkit.validation.comparison.judging import (
     FLOAT32,
     ROUNDED,
     VERDICTS,
+    FirstDifference,
     first_difference,
     relative,
     units,
@@ -31,6 +34,7 @@ from optimkit.validation.comparison.observing import observed
 from optimkit.validation.comparison.others import another
 from optimkit.validation.comparison.outcome import Finding, Outcome
 from optimkit.validation.comparison.reading import Reading, read_candidate, rule_named
+from optimkit.validation.comparison.refining import refine
 from optimkit.validation.comparison.schedules import scheduled
 
 DTYPES = ("float64", "float32")  # what is tried unless asked for others
@@ -53,7 +57,7 @@ def compare(
         An optimizer's class, or a function that makes one: of torch, of optimkit, of optax, of
         Keras or of mlx; a class of one's own with ``step(grads)`` or ``update(params, grads)``; or
         a function ``(param, grad, state, step) -> (param, state)``, where `state` is an empty
-        mapping that has zeros for what is asked of it first.
+        mapping that has zeros for what is asked of it first. The guide has all forms.
     optimizer : str or type
         The rule that it should be: an optimizer whose rule is elementwise, by name or its class.
     quick : bool, default False
@@ -66,7 +70,7 @@ def compare(
     Returns
     -------
     Outcome
-        With ``same``, ``departure`` and all that was found.
+        With ``same``, ``departure``, ``cause``, ``branches`` and all that was found.
 
     Raises
     ------
@@ -89,7 +93,7 @@ def compare(
     rule = rule_named(optimizer)
     reading = read_candidate(candidate, rule, options)
     result = begun(reading, rule)
-    for _, stage in stages(reading, rule, quick, dtypes):
+    for _, stage in stages(reading, rule, quick, dtypes, branches=True):
         stage(result)
     return result.finished()
 
@@ -100,14 +104,24 @@ Stage = Callable[[Outcome], None]
 
 def begun(reading: Reading, rule: type[ok.Optimizer]) -> Outcome:
     """A comparison of which nothing has been tried yet."""
-    kind = reading.candidate.kind
-    return Outcome(rule.__name__, kind, reading.options, reading.adopted, reading.unheard)
+    return Outcome(
+        rule.__name__,
+        reading.candidate.kind,
+        reading.options,
+        reading.adopted,
+        reading.unheard,
+        remarks=reading.candidate.remarks,
+    )
 
 
 def stages(
-    reading: Reading, rule: type[ok.Optimizer], quick: bool, dtypes: Sequence[str] = DTYPES
+    reading: Reading,
+    rule: type[ok.Optimizer],
+    quick: bool,
+    dtypes: Sequence[str] = DTYPES,
+    branches: bool = False,
 ) -> list[tuple[str, Stage]]:
-    """What there is to do, by name, in this order.
+    """What there is to do, by name, in this order; with `branches`, for options that are off too.
 
     Raises
     ------
@@ -123,7 +137,22 @@ def stages(
             )
             if circumstance.judging:
                 work.append(("what it computes", _Diagnosing(reading, rule)))
-    return work
+    return [*work, *([("options that are off", _Branching(reading, rule))] if branches else [])]
+
+
+@dataclass
+class _Branching:
+    """Switches on what is off in what was compared."""
+
+    reading: Reading
+    rule: type[ok.Optimizer]
+
+    def __call__(self, result: Outcome) -> None:
+        named = next(iter(result.explanations), None)
+        known = result.rule_holds or result.departure or result.cause
+        if result.judge is not None and known:
+            looking = Branching(self.reading, self.rule, result.judge, named)
+            result.branches = [*looking.branches()]
 
 
 def _check_dtype(dtype: str, rule: type[ok.Optimizer], options: dict[str, Any]) -> None:
@@ -146,9 +175,10 @@ class _Diagnosing:
     rule: type[ok.Optimizer]
 
     def __call__(self, result: Outcome) -> None:
-        judge, last = result.judge, result.findings[-1]
+        judge = result.judge
         if judge is None or result.explanations:
             return
+        last = result.findings[-1]
         kind = kind_of(self.rule, self.reading.options)
 
         def other(nearer: float) -> Explanation | None:
@@ -182,7 +212,7 @@ class _Trying:
         finding = Finding(name, self.dtype, "")
         result.findings.append(finding)
         if self.circumstance.needs and self.circumstance.needs not in candidate.can:
-            finding.verdict = f"no part of {candidate.kind}"
+            finding.verdict = f"{name}: {candidate.lacks(self.circumstance.needs)}"
             finding.tried = False
             return
         if first and not first.tried:
@@ -192,11 +222,12 @@ class _Trying:
             held = observed(candidate, self.circumstance)
         except Unusable as error:
             finding.verdict, finding.tried = str(error), False
+            finding.wider = getattr(error, "wider", "")
             return
         judges: list[Diagnosis] = []
-        for probe, values in zip(self.circumstance.probes(), held, strict=True):
+        for i, (probe, values) in enumerate(zip(self.circumstance.probes(), held, strict=True), 1):
             judges.append(Diagnosis(self.rule, self.reading.options, probe, values["param"]))
-            _judge(finding, judges[-1], values)
+            _judge(finding, judges[-1], values, i if len(held) > 1 else 0)
         edge = np.concatenate([_at_the_ends(judge) for judge in judges])
         if finding.verdict != EQUAL and edge.mean() > MOST_AT_THE_ENDS:
             finding.verdict = f"nearly all of it is at the ends of the range of {self.dtype}"
@@ -206,9 +237,24 @@ class _Trying:
             finding.verdict = DIFFERENT
         if self.circumstance.judging:
             self._check_repeatable(held)
+        if finding.verdict == DIFFERENT:
+            result.judged.append((finding, judges))
+        named = next(iter(result.explanations), None)
+        _explain(finding, result, judges)
+        if finding.verdict == DIFFERENT and not finding.explained and self._may_have_cause(finding):
+            finding.cause, judges = cause_of(self.circumstance, judges, named)
         if self.circumstance.judging and not result.judge:
             result.judge = judges[0]
-        _explain(finding, result, judges)
+        elif named and result.unexplained == [name]:
+            refine(result)
+
+    def _may_have_cause(self, finding: Finding) -> bool:
+        """Whether something beside the step may be why; of the first, if it is so from where the
+        learning rate changes."""
+        rates = self.circumstance.rates
+        changes = next((t for t, rate in enumerate(rates, 1) if rate != rates[0]), 0)
+        first = next((x.step for x in finding.differences), 0)
+        return not self.circumstance.judging or 0 < changes == first
 
     def _check_repeatable(self, held: list[Any]) -> None:
         """Raise if another run from the same start is another."""
@@ -228,8 +274,8 @@ def _at_the_ends(judge: Diagnosis) -> Any:
     return judge.spread.edge | ~np.isfinite(judge.spread.operations).any(0)
 
 
-def _judge(finding: Finding, judge: Diagnosis, values: dict[str, Any]) -> None:
-    """Add to a finding what one parameter shows."""
+def _judge(finding: Finding, judge: Diagnosis, values: dict[str, Any], parameter: int) -> None:
+    """Add to a finding what one parameter shows, of several if it has a number."""
     made, probe = judge.reference, judge.probe
     if judge.equal:
         finding.verdict = finding.verdict or EQUAL
@@ -261,5 +307,14 @@ def _judge(finding: Finding, judge: Diagnosis, values: dict[str, Any]) -> None:
             near = np.abs(values[name] - reference) <= judge.spread.of(name)
         differs = ~near & where & (units(values[name], reference) > 0)
         first = first_difference(name, values[name], reference, start, gradients, differs)
-        if first and name not in [x.quantity for x in finding.differences]:
-            finding.differences.append(first)
+        if first:
+            _keep_first(finding.differences, replace(first, parameter=parameter))
+
+
+def _keep_first(differences: list[FirstDifference], found: FirstDifference) -> None:
+    """Add a difference, if it is the first of its quantity."""
+    for i, known in enumerate(differences):
+        if known.quantity == found.quantity:
+            differences[i] = min(known, found, key=lambda x: (x.step, x.parameter))
+            return
+    differences.append(found)

@@ -151,7 +151,7 @@ class Diagnosis:
             replace(base, options=base.options | flip)
             for flip in flips(self.optimizer, self.options | base.options)
         )
-        return sorted([*self._all(flipped), *self.fits(base)], key=lambda x: x.digits)
+        return sorted([*self.ordered(flipped), *self.fits(base)], key=lambda x: x.digits)
 
     def _digits(self, made: Run) -> float:
         """How far off, in the mean of the digits by which values differ beyond rounding."""
@@ -211,7 +211,7 @@ class Diagnosis:
         for change in (*flipped, *chosen):
             yield replace(base, options=base.options | change)
 
-    def _all(self, tried: Iterator[Explanation]) -> list[Explanation]:
+    def ordered(self, tried: Iterator[Explanation]) -> list[Explanation]:
         """Those that can be run, nearest first; of several that do the same, the best known."""
         distinct: dict[bytes, Explanation] = {}
         for x in tried:
@@ -250,7 +250,7 @@ class Diagnosis:
         """Changes of rules that are changed already, up to one that reproduces everything."""
         found: list[Explanation] = []
         for i, base in enumerate(bases):
-            more = self._all(self.singles(base))
+            more = self.ordered(self.singles(base))
             if i < self.effort.fitted and not (more and more[0].digits < NEAR):
                 more = [*more, *self.fits(base)]
             found = sorted([*found, *more], key=lambda x: (x.digits, x.rank))
@@ -274,7 +274,7 @@ class Diagnosis:
             if not self.probe.shapes  # which sums round in an order of their own
         ]
         for tried in (ones, twos):
-            for x in self._all(iter(tried)):
+            for x in self.ordered(iter(tried)):
                 assert x.run is not None
                 if np.array_equal(x.run.param, self.values, equal_nan=True):
                     return replace(x, sure=BITS, share=1.0)
@@ -296,7 +296,7 @@ class Diagnosis:
         if self._senseless():
             return []
         base = Explanation(self.text)
-        singles = self._all(self.singles(base))
+        singles = self.ordered(self.singles(base))
         if found := self.best(singles, BITS, OPERATIONS):
             return self._with_runner_up(found, singles)
         if not self.differs(self.reference, self.spread.scalars).any():

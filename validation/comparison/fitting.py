@@ -105,6 +105,13 @@ def fit(
         yield measure(chosen), chosen
 
 
+def near(distance: Callable[[float], float], x: float, share: float) -> list[float]:
+    """Of the values not far from one, that which comes nearest, with few digits first."""
+    most = x * (1 + share)
+    found = _golden(distance, x * (1 - share), min(most, 1.0) if x < 1 else most, 24)
+    return [*reversed(_round(found)), found]
+
+
 def _golden(at: Callable[[float], float], a: float, b: float, times: int) -> float:
     """Narrow an interval around a minimum by the golden section."""
     ratio = (math.sqrt(5) - 1) / 2

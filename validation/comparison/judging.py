@@ -30,6 +30,8 @@ class FirstDifference:
         In units in the last place of the reference.
     growth : dict
         From steps to the largest relative difference there.
+    parameter : int
+        Which of several it is of, counted from 1; 0 if there is one alone.
     """
 
     quantity: str
@@ -41,6 +43,7 @@ class FirstDifference:
     relative: float
     units: float
     growth: dict[int, float] = field(default_factory=dict)
+    parameter: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from optimkit.validation.comparison import libraries
-from optimkit.validation.comparison.candidates import Candidate, Steps, Unusable
+from optimkit.validation.comparison.candidates import Candidate, Steps, Unusable, place_of
 from optimkit.validation.comparison.circumstances import Circumstance, flat
 from optimkit.validation.comparison.probes import Array, Loss
 from optimkit.validation.threads import one_thread
+
+
+class OtherDtype(Unusable):
+    """A parameter became one of another dtype, which may have room for more."""
+
+    def __init__(self, before: np.dtype[Any], after: np.dtype[Any]) -> None:
+        super().__init__(f"a parameter of {before} became {after}")
+        self.wider = after.name if after == np.promote_types(before, after) else ""
 
 
 def observed(candidate: Candidate, circumstance: Circumstance) -> list[Steps]:
@@ -40,7 +50,7 @@ def _observed(candidate: Candidate, circumstance: Circumstance) -> list[Steps]:
                     f"a parameter of shape {start.shape} became one of {values['param'].shape}"
                 )
             if values["param"].dtype != start.dtype:
-                raise Unusable(f"a parameter of {start.dtype} became {values['param'].dtype}")
+                raise OtherDtype(start.dtype, values["param"].dtype)
         names = [name for name in row[-1] if all(name in values for values in row)]
         result.append({n: np.array([flat(v[n]) for v in row]) for n in names})
     if circumstance.judging and circumstance.whole:
@@ -77,5 +87,7 @@ def _stepped(
     except Exception as error:
         where = f"at step {step}" if step else "at its start"
         said = " ".join(str(error).split())
-        raise Unusable(f"{where} it raised {type(error).__name__}: {said}") from error
+        raise Unusable(
+            f"{where} it raised {type(error).__name__}: {said}{place_of(error)}"
+        ) from error
     return rows

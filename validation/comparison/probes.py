@@ -38,6 +38,11 @@ class Probe:
         What a sparse gradient has.
     losses : tuple of callables
         Of the parameters, if the rule evaluates it.
+    numbers : tuple of int
+        What the steps count as, if not as 1, 2 and so on.
+    own : tuple of bool
+        At which steps the parameter moves, if the others are those of another, whose gradients
+        they have.
     """
 
     start: Array
@@ -46,6 +51,8 @@ class Probe:
     shapes: tuple[tuple[int, ...], ...] = ()
     touched: Array | None = None
     losses: tuple[Loss, ...] = ()
+    numbers: tuple[int, ...] = ()
+    own: tuple[bool, ...] = ()
 
     @property
     def steps(self) -> int:

@@ -15,7 +15,17 @@ import optimkit as ok
 from optimkit.validation.arguments import suggestion
 from optimkit.validation.comparison.candidates import RATE_NAMES, Candidate, Unusable
 from optimkit.validation.comparison.fitting import SKIPPED, Options, allowed
-from optimkit.validation.comparison.handwritten import Function, Handwritten
+from optimkit.validation.comparison.forms import (
+    GRAD,
+    PARAM,
+    of_config,
+    required,
+    roles_of,
+    sending,
+    stepping,
+)
+from optimkit.validation.comparison.functions import Function
+from optimkit.validation.comparison.handwritten import LIST, NAMES, Handwritten
 from optimkit.validation.comparison.libraries import made
 from optimkit.validation.comparison.protocols import registry
 from optimkit.validation.comparison.protocols.of_loops import Loop, count_of
@@ -28,8 +38,8 @@ ALIASES = {
     "eps": ("epsilon",),
     "weight_decay": ("wd", "l2", "L2", "weight_decay_rate"),
     "momentum": ("beta", "mu", "mass"),
-    "alpha": ("rho", "decay", "smoothing", "gamma"),
-    "rho": ("decay",),
+    "alpha": ("rho", "decay", "decay_rate", "smoothing", "gamma"),
+    "rho": ("decay", "decay_rate"),
     "nesterov": ("use_nesterov",),
     "initial_accumulator_value": ("initial_accumulator",),
     "momentum_decay": ("schedule_decay",),
@@ -42,6 +52,12 @@ PAIRS = {
     "step_sizes": (("min_step_size", "max_step_size"),),
     "eps": (("epsilon_1", "epsilon_2"), ("eps1", "eps2")),
 }
+# Every name of an option that is understood.
+OPTION_NAMES = frozenset(
+    [name for aliases in ALIASES.values() for name in aliases]
+    + [name for pairs in PAIRS.values() for pair in pairs for name in pair]
+    + [*ALIASES]
+)
 
 
 @dataclass
@@ -76,9 +92,13 @@ def read_candidate(thing: Any, optimizer: type[ok.Optimizer], options: Options) 
     Unusable
         If it is nothing that can be held against a rule.
     """
+    given = of_config(thing, OPTION_NAMES)
+    thing = given or thing
     taken, adopted, unheard = _options(thing, optimizer, options)
     with np.errstate(all="ignore"):
         candidate = _candidate(thing, taken)
+    if given:
+        candidate.kind = "a function (w, dw, config)"
     if isinstance(candidate, TorchProtocol):  # what it was made with can be read from its groups
         own, held = candidate.group(), vars(optimizer.bind(**options | adopted))
         settable = inspect.signature(optimizer.__init__).parameters.keys() & own.keys() - {*SKIPPED}
@@ -131,7 +151,7 @@ def _options(
         own = defaults[0] if spelled else tuple(defaults)
         if isinstance(value, tuple) and not isinstance(own, tuple):
             own = (own, *value[1:])  # the first of two, where it has no other
-        if own != value and allowed(optimizer, options | {name: own}):
+        if own != value and allowed(optimizer, options | adopted | {name: own}):
             adopted[name] = own
         if name == "lr" and spelled:
             given[spelled] = own
@@ -155,24 +175,45 @@ def _candidate(thing: Any, given: Options) -> Candidate:
         return known(thing, given)
     if isinstance(thing, type):
         return Handwritten(thing, given)
-    required = [
-        p.name
-        for p in parameters_of(thing).values()
-        if p.default is p.empty
-        and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-        and p.name not in given
-    ]
-    if len(required) == 4:
-        return Function(thing, given)
-    if len([name for name in required if name != (counted := count_of(thing))]) == 2 and counted:
+    arguments = [name for name in required(thing) if name not in given]
+    if len([name for name in arguments if name != (counted := count_of(thing))]) == 2 and counted:
         return Loop(thing, given)
-    if len(required) > 1:
+    if {PARAM, GRAD} <= {*(roles_of(arguments) or ())}:
+        return _stepped(thing, given, arguments)
+    if len(arguments) == 4:
+        return Function(thing, given, arguments)
+    if len(arguments) > 1:
         raise Unusable(
-            f"a function of ({', '.join(required)}) is neither one step, (param, grad, state, "
+            f"a function of ({', '.join(arguments)}) is neither one step, (param, grad, state, "
             "step), nor a loop, (grad, x0, num_iters), nor does it make an optimizer of (params) "
-            "or of nothing"
+            "or of nothing; the page about compare has the lines that make one of other forms"
         )
-    return _product(thing, given, bool(required))
+    if inspect.isgeneratorfunction(thing) and arguments:
+        candidate = Handwritten(sending(thing), given)
+        candidate.kind = "a generator that is sent gradients"
+        return candidate
+    return _product(thing, given, bool(arguments))
+
+
+def _stepped(thing: Any, given: Options, arguments: list[str]) -> Candidate:
+    """A function of one step, by the names of its arguments, in any order.
+
+    One of (params, grads) is tried with all parameters in lists or by name first.
+    """
+    roles, first = roles_of(arguments) or [], None
+    many = [n for n, role in zip(arguments, roles, strict=True) if role in (PARAM, GRAD)]
+    for make in stepping(thing, roles) if all(n.endswith("s") for n in many) else ():
+        try:
+            candidate = Handwritten(make, given, (LIST, NAMES))
+        except Unusable as error:
+            first = first or error
+        else:
+            candidate.kind = f"a function ({', '.join(arguments)}) of {candidate.form}"
+            return candidate
+    try:
+        return Function(thing, given, arguments)
+    except Unusable as error:
+        raise first or error from None
 
 
 def _product(make: Callable[..., Any], given: Options, takes_params: bool) -> Candidate:

@@ -126,7 +126,11 @@ class _Parameter:
                 self._begin(noise, t)
                 hyper.lr = rate * self.probe.rates[t]
                 before = {"param": param, **state}
-                param, state = self.rule(np, param, given(gradients[t]), state, hyper, t + 1)
+                number = self.probe.numbers[t] if self.probe.numbers else t + 1
+                param, state = self.rule(np, param, given(gradients[t]), state, hyper, number)
+                if self.probe.own and not self.probe.own[t]:
+                    param = before["param"]
+                    continue
                 if self.probe.touched is not None:
                     param = _where(self.probe.touched[t], param, before["param"])
                     state = {

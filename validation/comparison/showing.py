@@ -29,6 +29,11 @@ def show(console: Any, result: Outcome, name: str, unfinished: str = "") -> None
             line(console, str(part), indent=2)
     console.print()
     table(console, words.tried(result))
+    if off := words.branched(result):
+        console.print()
+        line(console, "Options that are off", "bold")
+        for text in off:
+            line(console, text, STYLES["aside"])
     first = words.differing(result)
     if first is not None:
         console.print()

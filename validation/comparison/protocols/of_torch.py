@@ -46,11 +46,15 @@ class _GoingOptimizer(Going):
             if base is not None:
                 group["lr"] = base * rate if rate != 1 else base
         if self.maker.ours:
-            self.optimizer.step(grads=[copy.deepcopy(g) for g in grads])
+            given = [copy.deepcopy(g) for g in grads]
+            self.optimizer.step(grads=given)
+            self.maker.check_gradients(given, grads)
             return
         for param, grad in zip(self.params, grads, strict=True):
             param.grad = None if grad is None else made(grad, "torch")
+        given = [param.grad for param in self.params]
         self.optimizer.step()
+        self.maker.check_gradients(given, grads)
 
     def search(self, loss: Loss) -> None:
         (param,) = self.params
@@ -89,6 +93,9 @@ class TorchProtocol(Candidate):
         group = self.group()
         rates = {GROUPS, RATES} if _has_rate(group) or not group else set()
         self.can = frozenset({ABSENT, RESUME, SPARSE, *rates})
+
+    def lacks(self, need: str) -> str:
+        return "its groups have no lr"
 
     def parameter(self, array: Array) -> Any:
         if self.ours:
