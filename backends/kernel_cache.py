@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, partial
@@ -46,6 +44,8 @@ def can_compile() -> bool:
 
 def _write(path: Path, data: bytes) -> None:
     """Put a file there whole or not at all, whoever else is writing it."""
+    import tempfile  # which takes longer to import than all of this
+
     with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
         try:
             file.write(data)
@@ -62,8 +62,13 @@ class CannotCompile(RuntimeError):
 
 def _place(key: str, suffix: str) -> Path | None:
     directory = cache_directory() if find_spec("platformdirs") else None
-    name = hashlib.sha256(key.encode()).hexdigest()[:24]
-    return directory / f"{name}.{suffix}" if directory else None
+    return directory / f"{_digest(key)}.{suffix}" if directory else None
+
+
+def _digest(text: str) -> str:
+    import hashlib
+
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 def kept(key: str, suffix: str, make: Callable[[], bytes]) -> tuple[bytes, bool]:
@@ -133,7 +138,7 @@ def imported(text: str) -> Kernels:
 
 
 def _name(text: str) -> str:
-    return "kernel_" + hashlib.sha256(text.encode()).hexdigest()[:24]
+    return f"kernel_{_digest(text)}"
 
 
 def _cached(text: str) -> str:

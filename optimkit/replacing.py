@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,7 +21,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
     if not os.path.isdir(folder):
         raise FileNotFoundError(errno.ENOENT, "There is no such folder to save in", folder)
     old_mode = _mode_of(target)
-    new = os.path.join(folder, f".{name[:40]}.{secrets.token_hex(8)}.tmp")
+    new = os.path.join(folder, f".{name[:40]}.{os.urandom(8).hex()}.tmp")
     with open(new, "xb") as file:
         mode = old_mode or os.fstat(file.fileno()).st_mode
     try:
