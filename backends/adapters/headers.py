@@ -134,13 +134,14 @@ KNOWN = _probe()
 _memory: Words = np.asarray(_Everything()) if KNOWN else np.empty(0, np.int64)
 
 
+_word = memoryview(_memory)  # half the time of NumPy's own indexing, for one
 _DATA_HERE = DATA - 1  # `_memory` begins with the second word
 
 
 def address_of(array: np.ndarray[Any, Any]) -> int:
     """Where a NumPy array begins."""
     if KNOWN:
-        return int(_memory[(id(array) >> 3) + _DATA_HERE])
+        return _word[(id(array) >> 3) + _DATA_HERE]
     return int(array.__array_interface__["data"][0])
 
 
@@ -149,6 +150,8 @@ def addresses_of(arrays: Sequence[np.ndarray[Any, Any]]) -> list[int]:
     if KNOWN and len(arrays) > FEW:
         found: list[int] = words(objects(list(arrays)), DATA).tolist()
         return found
+    if KNOWN:
+        return [_word[(id(array) >> 3) + _DATA_HERE] for array in arrays]
     return list(map(address_of, arrays))
 
 

@@ -74,7 +74,9 @@ class _ArrayWatch(Watch):
 
     def still(self, arrays: list[Any]) -> bool:
         # NumPy does not move the memory of an array in use, but it may be closed to writing.
-        return self.addresses(arrays) is not None
+        if self._headers is not None and self._headers.addresses(arrays) is not None:
+            return True
+        return bool(self._look(arrays) == self._seen)
 
 
 def _open(arrays: Sequence[Any]) -> Any:
