@@ -150,6 +150,7 @@ ERRORS: dict[str, Callable[..., Estimate]] = {
     "fill": lambda x: x,
     "positive": lambda x: x,
     "where": _chosen,
+    "held": lambda x, y: y,  # a parameter in full is its own master
     "sign": _judged(np.sign),
     "floor": _judged(np.floor),
     "ceil": _judged(np.ceil),
