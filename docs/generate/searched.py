@@ -37,8 +37,8 @@ SEARCHED = {
     "gallery/methods/your_own_rule": "own rule; custom kernel; fused kernel",
     "gallery/models/sparse_embeddings": "sparse embeddings; embeddings",
     "gallery/training/averages": "ema; exponential moving average; weight averaging",
-    "gallery/training/groups_and_freezing": "freeze; unfreeze; add layer; add parameters;"
-    " add_param_group; fine-tuning; parameter groups",
+    "gallery/training/add_a_layer": "add layer; add parameters; add_param_group; grow the network",
+    "gallery/training/groups_and_freezing": "freeze; unfreeze; fine-tuning; parameter groups",
     "gallery/training/resume": "resume; resume training; continue training; interrupted",
     "gallery/libraries/gradients_by_jax": "jax",
     "coming_from/handwritten": "bias correction; eps inside root; epsilon; adam from scratch",
