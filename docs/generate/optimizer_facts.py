@@ -76,7 +76,8 @@ def state_rows(cls: type[ok.Optimizer], options: Options) -> Iterator[tuple[str,
 
 def _kind(value: Any) -> str:
     if isinstance(value, list):
-        return "a list of " + (_kind(value[0]).removeprefix("a ") + "s" if value else "arrays")
+        kind = _kind(value[0]).removeprefix("a ") if value else "array"
+        return "a list of " + re.sub(r"^(\w+)", r"\1s", kind)
     if not is_array(value) or value.shape == ():
         return "a number"
     if value.shape == SHAPE:

@@ -18,6 +18,7 @@ SEARCHED = {
     "start/2_training": "warmup; gradient clipping; training loop; weight averaging",
     "start/3_arrays": "exclude bias from weight decay; no bias decay; no weight decay for bias;"
     " param_groups; parameter groups; layer-wise learning rate",
+    "optimizers/RMSprop": "RMSpropGraves",
     "optimizers/AdamW": "weight decay; decoupled weight decay; decay",
     "optimizers/Adam": "amsgrad; adam",
     "optimizers/LBFGS": "closure; lbfgs closure; line search; quasi-newton",
@@ -53,7 +54,7 @@ SEARCHED = {
     "guides/checkpoints": "state_dict; load_state_dict; save checkpoint; save optimizer; resume;"
     " save and load; safetensors; pickle",
     "guides/command_line": "cli; command line; validate; explain",
-    "guides/compare": "compare; verify my optimizer; is it adam",
+    "guides/compare": "compare; verify my optimizer; is it adam; cs231n; not tried",
     "guides/cuda": "gpu; cuda; cupy; cuda graph",
     "guides/differentiable": "meta-learning; hypergradient; differentiable optimizer",
     "guides/engines": "numba; engine; which engine is used; use_engine; jit; compile; threads;"

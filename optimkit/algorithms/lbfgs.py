@@ -35,7 +35,8 @@ class LBFGS(ClosureOptimizer):
         Most evaluations of the closure in a call of `step`; None: ``max_iter * 5 // 4``. It is
         checked after an iteration, so fixed steps keep it and the line search exceeds it by at
         most one evaluation. A number below 1, with which torch's line search fails, is like 1:
-        the first iteration, of one trial step, is the last.
+        the first iteration, of one trial step, is the last. With ``max_iter=1`` None is 1: a trial
+        step that fails leaves the parameters where they are, call after call, so give more.
     tolerance_grad : float, default 1e-7
         Stop when no entry of the gradient is larger in magnitude.
     tolerance_change : float, default 1e-9

@@ -66,8 +66,12 @@ class Muon(Optimizer):
 
     Differs from [1]_: the momentum is an average, :math:`(1 - \mu)` times the gradient, where [1]_
     adds the whole gradient; this changes nothing beyond :math:`\epsilon`, since the step does not
-    depend on the scale. As in [1]_ and torch, the iteration is rounded to bfloat16, so the
-    singular values of the step lie between about 0.7 and 1.2 instead of being 1.
+    depend on the scale. As in torch, :math:`\epsilon` bounds the norm, where [1]_ adds it; the
+    weight decay and ``"match_rms_adamw"`` are from [2]_.
+
+    The iteration does not come to 1: its coefficients are chosen for a steep start, and take
+    singular values above about 0.0015 of the norm to between 0.68 and 1.13, smaller ones to less.
+    As in [1]_ and torch it is rounded to bfloat16, which moves a step by about a percent.
 
     On torch tensors the rule runs in torch's own bfloat16: to the bit as in torch, at its speed.
     Elsewhere it differs from torch in the last bit of bfloat16: products are summed in float32 and

@@ -62,7 +62,8 @@ class NAdam(Optimizer):
     ``exp_avg`` :math:`m` and ``exp_avg_sq`` :math:`v`, both of the parameter's shape and dtype.
 
     Differs from the paper: its mean decays with :math:`\mu_t`, this one with :math:`\beta_1`, as in
-    torch. As there too, ``mu_product`` has float32 precision whatever the parameter's dtype.
+    torch. As there too, ``mu_product`` has float32 precision whatever the parameter's dtype (in
+    torch that of its default dtype, which is float32 unless a program sets another).
 
     Use it in Adam's place where a look-ahead helps, as Nesterov's does for momentum.
 

@@ -38,7 +38,7 @@ from optimkit.validation.report.document import (
 SAME_TAILS = {
     EQUAL: ", in every bit",
     ROUNDED: "; it rounds in another order",
-    FLOAT32: "; its numbers have the precision of float32",
+    FLOAT32: "; numbers that are no arrays have the precision of float32 in one of the two",
 }
 MOST_LINES = 3  # a change of more lines is one of rounding throughout
 MANY = 1e4  # units in the last place, of which nobody has an idea

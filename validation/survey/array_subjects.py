@@ -22,6 +22,7 @@ def optax_subjects() -> Iterator[Subject]:
         ("rmsprop", "RMSprop", rate, {}, f"{by}rms"),
         ("rmsprop", "RMSprop", rate, {"eps_in_sqrt": False}, f"{by}rms"),
         ("rmsprop", "RMSprop", {"centered": True, **rate}, {}, f"{by}stddev"),
+        ("rmsprop", "RMSprop", {**MOMENTUM, **rate}, {}, f"{by}rms; {scale}: trace"),
         ("adagrad", "Adagrad", rate, {}, f"{by}rss"),
         ("adadelta", "Adadelta", rate, {}, f"{by}adadelta"),
         ("sgd", "SGD", {**MOMENTUM, **rate}, {}, f"{scale}: trace"),
@@ -218,4 +219,5 @@ def chainer_subjects() -> Iterator[Subject]:
             f"{PROGRAMS}:chainer.{name}",
             f"chainer/optimizers/{file}.py: {name}Rule.update_core_cpu",
             options,
+            note="always centered and with momentum=0.9" if name == "RMSpropGraves" else "",
         )

@@ -2,34 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from optimkit.validation.comparison import libraries
-from optimkit.validation.comparison.candidates import RESUME, Candidate, Going, Steps, visible
+from optimkit.validation.comparison.candidates import (
+    RATE_NAMES,
+    RATES,
+    RESUME,
+    Candidate,
+    Going,
+    Steps,
+    visible,
+)
 from optimkit.validation.comparison.libraries import Array, made, read
+
+
+class _OfFunctions(Candidate):
+    """What is made of its options alone, its learning rate among them, and made anew for another.
+
+    What it has collected so far goes on in what is made anew, as with a schedule.
+    """
+
+    def __init__(self, make: Callable[..., Any], options: Mapping[str, Any]) -> None:
+        super().__init__(make, options)
+        known = (name for name in RATE_NAMES[:-2] if isinstance(options.get(name), float | int))
+        self.rate = next(known, "")
+        self.can = frozenset({RESUME, *({RATES} if self.rate else ())})
+
+    def at(self, rate: float) -> Any:
+        """It, with so many times its learning rate."""
+        if rate == 1:
+            return self.make(**self.options)
+        return self.make(**self.options | {self.rate: self.options[self.rate] * rate})
 
 
 class _GoingTransformation(Going):
     library = "jax"
 
-    def __init__(self, transformation: Any, params: list[Array]) -> None:
-        import jax
-
-        self.transformation = transformation
+    def __init__(self, maker: Transform, params: list[Array]) -> None:
+        self.maker, self.compiled = maker, cache(self._compiled)
         with libraries.in_double("jax"):
             self.params = [made(p, "jax") for p in params]
-            self.state = transformation.init(self.params)
+            self.state = maker.at(1).init(self.params)
 
-        self.compiled = jax.jit(self._stepped)
+    def _compiled(self, rate: float) -> Any:
+        import jax
 
-    def _stepped(self, grads: Any, state: Any, params: Any) -> Any:
-        updates, state = self.transformation.update(grads, state, params)
-        return [p + u for p, u in zip(params, updates, strict=True)], state
+        transformation = self.maker.at(rate)
+
+        def stepped(grads: Any, state: Any, params: Any) -> Any:
+            updates, state = transformation.update(grads, state, params)
+            return [p + u for p, u in zip(params, updates, strict=True)], state
+
+        return jax.jit(stepped)
 
     def step(self, grads: list[Array | None], rate: float) -> None:
         with libraries.in_double("jax"):
             given = [made(g, "jax") for g in grads if g is not None]
-            self.params, self.state = self.compiled(given, self.state, self.params)
+            self.params, self.state = self.compiled(rate)(given, self.state, self.params)
 
     def values(self) -> list[Steps]:
         held = [{"param": read(p)} for p in self.params]
@@ -41,7 +73,7 @@ class _GoingTransformation(Going):
         return held
 
     def resumed(self) -> Going:
-        other = _GoingTransformation(self.transformation, [read(p) for p in self.params])
+        other = _GoingTransformation(self.maker, [read(p) for p in self.params])
         other.state = self.state
         return other
 
@@ -55,13 +87,13 @@ def _parts(state: Any) -> list[Any]:
     return [part for item in state for part in _parts(item)] if isinstance(state, tuple) else []
 
 
-class Transform(Candidate):
+class Transform(_OfFunctions):
     """An optax GradientTransformation."""
 
-    kind, can = "an optax transformation", frozenset({RESUME})
+    kind = "an optax transformation"
 
     def start(self, params: list[Array], groups: list[list[int]]) -> Going:
-        return _GoingTransformation(self.make(**self.options), params)
+        return _GoingTransformation(self, params)
 
 
 # ---------------------------------------------------------------- init, update and get_params
@@ -70,35 +102,37 @@ class Transform(Candidate):
 class _GoingTriple(Going):
     library = "jax"
 
-    def __init__(self, triple: Any, state: Any) -> None:
+    def __init__(self, maker: Triple, state: Any) -> None:
+        self.maker, self.state, self.steps = maker, state, 0
+        self.update, self.params = cache(self._compiled), maker.at(1)[2]
+
+    def _compiled(self, rate: float) -> Any:
         import jax
 
-        self.triple, self.state, self.steps = triple, state, 0
-        self.update = jax.jit(triple[1])
+        return jax.jit(self.maker.at(rate)[1])
 
     def step(self, grads: list[Array | None], rate: float) -> None:
         given = [made(g, "jax") for g in grads if g is not None]
-        self.state = self.update(self.steps, given, self.state)
+        self.state = self.update(rate)(self.steps, given, self.state)
         self.steps += 1
 
     def values(self) -> list[Steps]:
-        return [{"param": read(p)} for p in self.triple[2](self.state)]
+        return [{"param": read(p)} for p in self.params(self.state)]
 
     def resumed(self) -> Going:
-        other = _GoingTriple(self.triple, self.state)
+        other = _GoingTriple(self.maker, self.state)
         other.steps = self.steps
         return other
 
 
-class Triple(Candidate):
+class Triple(_OfFunctions):
     """Functions ``init(params)``, ``update(i, grads, state)`` and ``get_params(state)``.
 
     As `jax.example_libraries.optimizers` has them; `i` counts from 0.
     """
 
-    kind, can = "a triple of JAX functions", frozenset({RESUME})
+    kind = "a triple of JAX functions"
 
     def start(self, params: list[Array], groups: list[list[int]]) -> Going:
         with libraries.in_double("jax"):
-            triple = self.make(**self.options)
-            return _GoingTriple(triple, triple[0]([made(p, "jax") for p in params]))
+            return _GoingTriple(self, self.at(1)[0]([made(p, "jax") for p in params]))
