@@ -16,6 +16,7 @@ from optimkit.validation.comparison.diagnosis import Diagnosis
 from optimkit.validation.comparison.explanations import BITS, NUMBERS, OPERATIONS, PART
 from optimkit.validation.comparison.mutants import Figures, Mutant, _is_one, figures
 from optimkit.validation.comparison.probes import scales
+from optimkit.validation.comparison.runs import Run
 from optimkit.validation.comparison.texts import Text
 
 SEED = 20260117
@@ -130,3 +131,10 @@ def test_fused_multiply_adds_are_known_by_their_bits() -> None:
     found = diagnosed(next(iter(fused.applied(Text.of(ok.Adam)))), "float32")
     assert found[0].name == "fused multiply-add"
     assert found[0].sure == BITS
+
+
+def test_a_rule_whose_parameter_changes_its_shape_is_senseless() -> None:
+    steps = [{"param": np.ones(3), "sum": np.ones(3)}, {"param": np.ones(()), "sum": np.ones(3)}]
+    with pytest.raises(ArithmeticError, match="changes the shape of the parameter"):
+        Run.of(steps)
+    assert Run.of([{"param": np.ones(3), "sum": np.ones(2)}, steps[0]]).values.keys() == {"param"}

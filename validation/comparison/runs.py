@@ -41,9 +41,17 @@ class Run:
 
     @classmethod
     def of(cls, steps: list[dict[str, Array]]) -> Run:
-        """From the values after each step; a value that is not there at all steps is left out."""
+        """From the values after each step; a value that is not there at all steps is left out.
+
+        Raises
+        ------
+        ArithmeticError
+            If the parameter changes its shape on the way, as under a rule that makes no sense.
+        """
         names = [name for name in steps[0] if all(name in step for step in steps)]
         alike = [n for n in names if len({step[n].shape for step in steps}) == 1]
+        if "param" not in alike:
+            raise ArithmeticError("a step changes the shape of the parameter")
         return cls({name: np.array([step[name] for step in steps]) for name in alike})
 
     @classmethod
